@@ -1,4 +1,4 @@
-"""What lives in memory during a pass: elements that are wider than others, and moments of the backward pass."""
+"""What lives in memory during a pass: elements that are wider than others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,3 @@ class Widths(msgspec.Struct, frozen=True, kw_only=True):
     normed: int = 1
     layer_norm: int = 1
     router: int = 0
-
-
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment of the backward pass through a component, beside all that the pass kept up to its end.
-
-    `elements` of a token are gradients, less what was kept and is not needed any more; `weight` are those of the
-    gradient of a matrix, which is made before it is added to the others.
-    """
-
-    elements: int
-    weight: int = 0

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import RotatedNorms
 from weightscope.components.attention.rope import Rope
-from weightscope.components.live import Moment, Widths
+from weightscope.components.live import Widths
 from weightscope.components.norm import NumberedNorms
+from weightscope.components.step import Moment, Step
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
     from weightscope.components.attention.softmax import Attention
+
+# What makes queries, keys, values and gates.
+INPUTS = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.ATTENTION_GATE)
 
 
 def peak(attention: Attention, widths: Widths) -> int:
@@ -34,34 +38,45 @@ def peak(attention: Attention, widths: Widths) -> int:
     return max(stages)
 
 
-def saved(attention: Attention, widths: Widths) -> int:
-    """Elements that are kept for the backward pass."""
-    return sum(_saved(attention, widths))
+def saved(attention: Attention, step: Step) -> int:
+    """Elements that are kept for the backward pass, but for what enters as it is."""
+    mixing = sum(_mixing(attention, step)) if _is_reached(attention, step) else 0
+    return step.adapting(attention, *INPUTS) + mixing + _leaving(attention, step)
 
 
-def _saved(attention: Attention, widths: Widths) -> Iterator[int]:
+def _is_reached(attention: Attention, step: Step) -> bool:
+    """Whether the gradient of queries, keys or values is needed."""
+    return step.leaves(attention, *INPUTS) or any(step.reaches(norm) for norm in attention.norms.parts())
+
+
+def _mixing(attention: Attention, step: Step) -> Iterator[int]:
+    """What the kernel takes and gives, with a number of float32 for each head, and what queries and keys were."""
     heads = attention.heads
     queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
     values, mixed = int(heads.keys * heads.value_size), int(heads.count * heads.value_size)
-    # What the kernel takes and gives, with a number of float32 for each head.
-    yield queries + keys + values + mixed + int(heads.count) * widths.float32
-    fused = _makes_all_at_once(attention)
-    if fused:
+    yield queries + keys + values + mixed + int(heads.count) * step.widths.float32
+    if _makes_all_at_once(attention):
         # Values are a part of what was made at once, and keep all of it.
         yield queries + keys
-    if fused or _turned_part(attention) is not None:
-        # Queries that were put together lie in another order, and what the heads put out is copied back.
+    if attention.gated and not attention.gates_heads:
+        # The gate of each element; that of a whole head is small.
         yield mixed
-    if attention.gated:
-        # What leaves the gate, and the gate of each element; that of a whole head is small.
-        yield mixed if attention.gates_heads else 2 * mixed
-    if attention.out_norm:
-        yield attention.out_norm.saves(widths)
     for norm, size in ((attention.norms.query, queries), (attention.norms.key, keys)):
         if norm is not None:
             one = norm.norm if isinstance(norm, NumberedNorms) else norm
-            # What leaves these norms is rotated and not kept.
-            yield size * (one.saves(widths) - int(one.size)) // max(int(one.size), 1)
+            yield size * one.saves(step) // max(int(one.size), 1)
+
+
+def _leaving(attention: Attention, step: Step) -> int:
+    """What is kept of what enters o_proj, where that is not what the kernel gave; and its norm."""
+    kept = step.adapting(attention, Role.O_PROJ)
+    if attention.out_norm:
+        kept += attention.out_norm.saves(step.past(attention))
+    # Queries that were put together lie in another order, and what the heads put out is copied back.
+    copied = _makes_all_at_once(attention) or _turned_part(attention) is not None
+    if copied or attention.gated or attention.out_norm:
+        kept += step.entering(attention, Role.O_PROJ)
+    return kept
 
 
 def _makes_all_at_once(attention: Attention) -> bool:
@@ -74,18 +89,20 @@ def _turned_part(attention: Attention) -> int | None:
     return positions.dim if isinstance(positions, Rope) and positions.dim < attention.heads.size else None
 
 
-def moments(attention: Attention, widths: Widths) -> tuple[Moment, ...]:
+def moments(attention: Attention, step: Step) -> tuple[Moment, ...]:
     """Three gradients of the queries while they are turned back; what comes out beside o_proj's; what goes in.
 
     That is where one matrix makes queries, keys and values: its gradient is larger than o_proj's.
     """
     heads, width = attention.heads, int(attention.width)
     mixed = int(heads.count * heads.value_size)
-    found = [Moment(elements=int(heads.count * heads.size) * 3), Moment(elements=mixed, weight=mixed * width)]
+    left = step.made(attention, Role.O_PROJ, mixed * width)
+    found = [Moment(elements=int(heads.count * heads.size) * 3), Moment(elements=mixed, weight=left)]
     if attention.norms.query:
         # Four gradients in float32, when what the kernel took and gave is free.
-        found.append(Moment(elements=int(heads.count * heads.size) * (4 * widths.float32 - 2)))
+        found.append(Moment(elements=int(heads.count * heads.size) * (4 * step.widths.float32 - 2)))
     if _makes_all_at_once(attention):
         made = int((heads.count + heads.keys) * heads.size + heads.keys * heads.value_size)
-        found.append(Moment(elements=made - saved(attention, widths), weight=made * width))
-    return (*found, *(attention.out_norm.backward(widths) if attention.out_norm else ()))
+        entered = step.made(attention, Role.Q_PROJ, made * width)
+        found.append(Moment(elements=made - saved(attention, step), weight=entered))
+    return (*found, *(attention.out_norm.backward(step) if attention.out_norm else ()))

@@ -10,7 +10,7 @@ import msgspec
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
-from weightscope.components.attention.live import moments, peak, saved
+from weightscope.components.attention.live import INPUTS, moments, peak, saved
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.relative import LearnedBias
 from weightscope.components.attention.rope import Rope
@@ -29,7 +29,8 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Moment, Widths
+    from weightscope.components.live import Widths
+    from weightscope.components.step import Moment, Step
 
 
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,11 +185,14 @@ class Attention(Component, frozen=True, kw_only=True):
     def live(self, widths: Widths) -> int:
         return peak(self, widths)
 
-    def saves(self, widths: Widths) -> int:
-        return saved(self, widths)
+    def saves(self, step: Step) -> int:
+        return self.entering(step) + saved(self, step)
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        return moments(self, widths)
+    def entering(self, step: Step) -> int:
+        return step.entering(self, *INPUTS)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        return moments(self, step)
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
-from weightscope.components.live import Moment
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear
+from weightscope.components.step import Moment
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from weightscope.components.live import Widths
     from weightscope.components.state import State
+    from weightscope.components.step import Step
 
 # How many copies of what it acts on an activation of several steps needs, with its input.
 COPIES = {"gelu_new": 4, "relu2": 3}
@@ -90,16 +91,31 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
         return int(self.width + self.inner * (4 if fused else 3))
 
-    def saves(self, widths: Widths) -> int | None:
-        """The gate before and after its activation, up, and their product."""
-        norm = self.norm.saves(widths) if self.norm else 0
-        return int(self.inner) * (2 + SAVED.get(self.activation, 2)) + norm
+    def saves(self, step: Step) -> int | None:
+        """What enters, the gate before and after its activation and up, and for down_proj what enters it."""
+        # Up is kept for the gate's gradient, the activated gate for that of up.
+        copies = SAVED.get(self.activation, 2) if step.leaves(self, Role.GATE_PROJ) else 0
+        copies += 1 if step.leaves(self, Role.UP_PROJ) else 0
+        norm = self.norm.saves(step.past(self)) if self.norm else 0
+        entering = self.entering(step) + step.adapting(self, Role.GATE_PROJ, Role.UP_PROJ)
+        return entering + copies * int(self.inner) + norm + self._product(step)
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        """The gradients of the activated gate and of up, or of their product beside down_proj's."""
+    def entering(self, step: Step) -> int:
+        return step.entering(self, Role.GATE_PROJ, Role.UP_PROJ)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        """The gradients of the product, the activated gate and up, or of the product beside down_proj's.
+
+        What down_proj kept is free by then.
+        """
         inner = int(self.inner)
-        normed = self.norm.backward(widths) if self.norm else ()
-        return (Moment(elements=2 * inner), Moment(elements=inner, weight=inner * int(self.width)), *normed)
+        normed = self.norm.backward(step) if self.norm else ()
+        made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
+        return (Moment(elements=3 * inner - self._product(step)), Moment(elements=inner, weight=made), *normed)
+
+    def _product(self, step: Step) -> int:
+        """Elements that are kept of what enters down_proj."""
+        return step.entering(self, Role.DOWN_PROJ) + step.adapting(self, Role.DOWN_PROJ)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
@@ -108,14 +124,14 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width], or as wide as `outputs`."""
         weights = at.weights(self)
-        inner = self._product(x, weights)
+        inner = self._gated(x, weights)
         return self._leaving(at.call(self.norm, inner) if self.norm else inner, weights)
 
     def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """[T, width] to [T, width] by matrices that lie anywhere, without a norm."""
-        return self._leaving(self._product(x, weights), weights)
+        return self._leaving(self._gated(x, weights), weights)
 
-    def _product(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def _gated(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The activated gate times up, [T, inner]."""
         import torch
 
@@ -200,18 +216,26 @@ class MLP(Component, frozen=True, kw_only=True):
         del widths
         return int(self.width + self.inner * COPIES.get(self.activation, 2))
 
-    def saves(self, widths: Widths) -> int | None:
-        """Up before and after its activation."""
+    def saves(self, step: Step) -> int | None:
+        """What enters, up before its activation and in its steps, and for down_proj what comes out."""
         if self.learned:
             return None
-        return int(self.inner) * SAVED.get(self.activation, 2)
+        reached = step.leaves(self, Role.UP_PROJ)
+        return (
+            self.entering(step)
+            + step.adapting(self, Role.UP_PROJ, Role.DOWN_PROJ)
+            + (int(self.inner) * (SAVED.get(self.activation, 2) - 1) if reached else 0)
+            + step.entering(self, Role.DOWN_PROJ)
+        )
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+    def entering(self, step: Step) -> int:
+        return step.entering(self, Role.UP_PROJ)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradient of what the activation gave beside down_proj's."""
-        del widths
         inner = int(self.inner)
         steps = Moment(elements=inner * (3 if self.activation in COPIES else 1))
-        return (steps, Moment(elements=inner, weight=inner * int(self.width)))
+        return (steps, Moment(elements=inner, weight=step.made(self, Role.DOWN_PROJ, inner * int(self.width))))
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
