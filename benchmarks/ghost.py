@@ -13,7 +13,7 @@ from typing import NamedTuple
 from weightscope.checkpoint.dtypes import SAFETENSORS_BITS
 from weightscope.components.walk import Slot
 from weightscope.config import read_config
-from weightscope.families.registry import Declaration, declare
+from weightscope.families.declaration import Declaration, declare
 from weightscope.roles import Role
 from weightscope.storage.base import Kind
 

@@ -85,7 +85,7 @@ class Readers:
         from weightscope.checkpoint.index import read_index
         from weightscope.config import read_config
         from weightscope.errors import WeightscopeError
-        from weightscope.families.registry import declare
+        from weightscope.families.declaration import declare
         from weightscope.gguf.opening import described
         from weightscope.gguf.tokenizer import tokenizer_json
         from weightscope.toml import TomlError, read_toml

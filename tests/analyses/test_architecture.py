@@ -15,7 +15,7 @@ from benchmarks.ghost import ghost_tensors, write_shard
 from weightscope.analyses.architecture import Part, architecture
 from weightscope.api.model import Model
 from weightscope.config import read_config
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PUBLISHED = [json.loads(file.read_text()) for file in sorted((FIXTURES / "published").glob("*.json"))]

@@ -17,7 +17,7 @@ from weightscope.analyses.memory.as_gguf import KNOWN, typed
 from weightscope.analyses.memory.file_types import FILE_TYPES
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 from weightscope.gguf.opening import declared, described
 from weightscope.roles import Role
 

@@ -109,8 +109,8 @@ are tested against; and what it refuses by name instead of approximating. *tiny*
 tensors renamed to the published names (*as …*). *configs* and *indexes* are published ones: a config gives a count, an
 index gives names and total size.
 
-Any type refuses an activation, a rope scaling or a task's head that is not implemented. Other types are read too, with
-roles guessed from names.
+Any type refuses an activation, a rope scaling, a task's head or a part's type that is not implemented. Other types are
+read too, with roles guessed from names.
 
 | type | file | names, shapes, counts | logits | refused |
 | --- | --- | --- | --- | --- |

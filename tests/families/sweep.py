@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
-from weightscope.families.registry import all_families, declare
+from weightscope.families.declaration import declare
+from weightscope.families.registry import all_families
 
 PUBLISHED = Path(__file__).parents[2] / "fixtures" / "published"
 WRONG: dict[str, Any] = {

@@ -19,7 +19,8 @@ from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS, WHOLE_SIZE
 from tests.families.tiny import TINY, Tiny
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import read_config
-from weightscope.families.registry import Declaration, all_families, declare
+from weightscope.families.declaration import Declaration, declare
+from weightscope.families.registry import all_families
 from weightscope.storage.base import Kind
 
 # Of a type whose tower transformers takes from a library that is not installed here, what tests of its own hold: names

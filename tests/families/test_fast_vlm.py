@@ -19,8 +19,8 @@ from tests.forward.test_gemma3n_images import declared
 from weightscope.components.walk import walk
 from weightscope.config import Config
 from weightscope.errors import ConfigError, UsageError
+from weightscope.families.declaration import declare
 from weightscope.families.multimodal.fast_vlm import VISION
-from weightscope.families.registry import declare
 from weightscope.families.siblings.fastvit import fastvit
 
 THEIRS = json.loads(made.MADE.read_text())

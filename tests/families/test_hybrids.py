@@ -20,7 +20,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 # What only a mixer with a state or a convolution has.
 MARK = re.compile(r"(.*\.)(A_log|conv(1d|_1d|)\.weight|time_decay|slope_rate)")

@@ -13,7 +13,7 @@ import transformers
 import weightscope
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 TEXT = {
     "vocab_size": 32000, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,

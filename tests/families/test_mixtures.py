@@ -25,7 +25,7 @@ from weightscope.components.feed_forward.moe import MixtureOfExperts
 from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 from weightscope.ranges import template_of
 from weightscope.storage.base import Kind
 

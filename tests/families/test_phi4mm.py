@@ -19,7 +19,7 @@ from tests.families.tiny_phi4 import PHI4, TINY_PHI4
 from tests.forward import seeing, test_phi4_ears, test_phi4_eyes
 from weightscope.config import Config
 from weightscope.errors import ConfigError, UsageError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 # What the published config says of sizes.
 CONFIG: dict[str, Any] = {

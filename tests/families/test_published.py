@@ -13,7 +13,7 @@ import pytest
 import weightscope
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 from weightscope.quantization.registry import methods
 from weightscope.storage.base import Kind
 

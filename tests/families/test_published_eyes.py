@@ -16,7 +16,7 @@ from tests.families.tiny import LLAMA
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UndeclaredError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 PUBLISHED = Path(__file__).parents[2] / "fixtures" / "published"
 TOWER = {

@@ -19,7 +19,7 @@ from tests.families.remote_code import REMOTE, Remote, State, write
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.config import Config, read_config
 from weightscope.errors import UndeclaredError
-from weightscope.families.registry import Declaration, declare
+from weightscope.families.declaration import Declaration, declare
 from weightscope.ranges import template_of
 
 BY_NAME = {remote.name: remote for remote in REMOTE}

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import weightscope
 from tests.families.tiny import TINY
 from weightscope.config import read_config
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 Tensors = dict[str, torch.Tensor]
 TOKENS = [7, 3, 99, 0, 42, 17]

@@ -12,9 +12,9 @@ import pytest
 
 from tests.bounded import BYTES, run_bounded
 from weightscope.config import Config
-from weightscope.errors import ConfigError, WeightscopeError
-from weightscope.families import registry
-from weightscope.families.registry import declare
+from weightscope.errors import ConfigError, UndeclaredError, WeightscopeError
+from weightscope.families import declaration
+from weightscope.families.declaration import declare
 
 SAMPLE = 1_500
 LLAMA = {
@@ -54,7 +54,7 @@ def test_what_python_raises_is_a_line_about_the_config(
         raise error
 
     if late:
-        monkeypatch.setattr(registry, "walk", fail)
+        monkeypatch.setattr(declaration, "walk", fail)
     else:
         monkeypatch.setattr(Config, "_check_type", fail)
     with pytest.raises(ConfigError) as raised:
@@ -65,6 +65,17 @@ def test_what_python_raises_is_a_line_about_the_config(
     if not isinstance(error, ZeroDivisionError):
         assert type(error).__name__ in str(raised.value)
         assert ", after reading '" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "model_type",
+    ["clip", "ernie4_5_vl_moe", "fuyu", "glm4v", "hunyuan_vl", "llama4", "mllama", "paddleocr_vl", "qwen2_vl"],
+)
+def test_a_part_of_another_kind_is_refused_by_name(model_type: str) -> None:
+    """Here eyes stand where the language model is to be."""
+    config = {"model_type": model_type, "text_config": {"model_type": "clip_vision_model"}, "vision_config": {}}
+    with pytest.raises(UndeclaredError, match=r"text_config\.model_type 'clip_vision_model' is not"):
+        declare(Config(config))
 
 
 def test_text_never_reaches_arithmetic() -> None:

@@ -26,7 +26,7 @@ from weightscope.analyses.forward.images import read_images
 from weightscope.components.vision.florence_tasks import question
 from weightscope.config import read_config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 BY_NAME = {tiny.name: tiny for tiny in TINY_CAPTIONERS}
 NOISE = torch.Generator().manual_seed(1)

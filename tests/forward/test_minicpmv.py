@@ -27,7 +27,7 @@ from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.strip_eye import places_of
 from weightscope.config import read_config
 from weightscope.errors import CheckpointError, UsageError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 
 Run = Callable[..., tuple[int, str, str]]
 PATCH, QUERIES, WIDTH, UNK = 4, 5, 256, 128244

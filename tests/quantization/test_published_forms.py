@@ -19,7 +19,7 @@ from tests.quantization.bench import Quantized, Tensors, difference, llama, logi
 from tests.quantization.written import MODULE, weight_of
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
-from weightscope.families.registry import declare
+from weightscope.families.declaration import declare
 from weightscope.quantization.registry import method_of
 from weightscope.roles import Section
 from weightscope.storage.base import Kind

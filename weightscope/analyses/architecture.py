@@ -14,7 +14,7 @@ from weightscope.brief import brief
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Component, Indices, Repeat
 from weightscope.components.walk import Slot, walk
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.ranges import fill
 from weightscope.roles import Role, Section
 from weightscope.storage.base import join

@@ -11,7 +11,7 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.components.decoder import Decoder
 from weightscope.components.walk import Slot, find
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
 from weightscope.storage.base import Kind

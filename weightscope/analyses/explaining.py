@@ -18,7 +18,7 @@ from weightscope.analyses.tying import Tying
 from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.ranges import Names, expand, fill, holes, numbers_in
 from weightscope.roles import Role
 from weightscope.sizes import Shape

@@ -16,7 +16,7 @@ from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot
 from weightscope.errors import Where
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.ranges import Names, columns, numbers_in
 from weightscope.storage.base import Kind, Stored
 

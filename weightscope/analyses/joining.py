@@ -8,7 +8,7 @@ from collections.abc import Container
 from weightscope.analyses.inventory import Inventory, take_inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
-from weightscope.families.registry import Declaration, settled
+from weightscope.families.declaration import Declaration, settled
 from weightscope.quantization.common.marks import mark_beside
 from weightscope.quantization.registry import settings_of
 from weightscope.storage.base import Kind

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from weightscope.analyses.prefixes import place_of
 from weightscope.config import LANGUAGE, Config
 from weightscope.errors import ConfigError
-from weightscope.families.registry import Declaration, declare, declare_part
+from weightscope.families.declaration import Declaration, declare, declare_part
 
 
 def language_part(config: Config, names: Collection[str]) -> Declaration | None:

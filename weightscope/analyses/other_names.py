@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.ranges import expand, fill, holes, numbers_in, template_of
 
 # Template of the inventory -> other templates, with the same numbers in the same places.

@@ -11,7 +11,7 @@ from weightscope.analyses.exchanges import Names, Pair, find_exchanges, same_sha
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change, Renaming
 from weightscope.components.walk import Slot
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.method import variants_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind

@@ -9,7 +9,7 @@ import msgspec
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.components.walk import Slot
-from weightscope.families.registry import Declaration, is_beyond
+from weightscope.families.declaration import Declaration, is_beyond
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.ranges import fill
 from weightscope.storage.base import Kind

@@ -27,7 +27,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.training import Training
 from weightscope.config import Config
 from weightscope.errors import printable_path
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 

@@ -24,7 +24,7 @@ from weightscope.roles import Role
 if TYPE_CHECKING:
     from weightscope.analyses.adapting.overlay import Beside, Overlay
     from weightscope.api.model import Model
-    from weightscope.families.registry import Declaration
+    from weightscope.families.declaration import Declaration
 
 CONFIG = "adapter_config.json"
 # What PEFT, mlx-lm and diffusers call the weights of an adapter.

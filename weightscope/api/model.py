@@ -23,7 +23,7 @@ from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.config import Config
 from weightscope.errors import WeightscopeError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding, Findings
 
 if TYPE_CHECKING:

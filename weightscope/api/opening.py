@@ -15,7 +15,7 @@ from weightscope.findings import Finding
 
 if TYPE_CHECKING:
     from weightscope.api.model import Model
-    from weightscope.families.registry import Declaration
+    from weightscope.families.declaration import Declaration
 
 # Lists that have an entry for each layer.
 PER_LAYER = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers")
@@ -171,7 +171,7 @@ def _in_gguf(checkpoint: Checkpoint, notices: list[Finding]) -> tuple[Config | N
 
 def _declare(config: Config, checkpoint: Checkpoint, notices: list[Finding]) -> Declaration | None:
     alone = checkpoint.format == "config"
-    from weightscope.families.registry import declare
+    from weightscope.families.declaration import declare
     from weightscope.quantization.registry import beside
 
     what = _undeclared(config)

@@ -15,7 +15,7 @@ from weightscope.analyses.rules.shapes import misshapen_tensors
 from weightscope.api.examining import said
 from weightscope.checkpoint.entry import require_here
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, UsageError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 if TYPE_CHECKING:
     from weightscope.analyses.forward.result import Result

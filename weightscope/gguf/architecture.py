@@ -12,7 +12,7 @@ from weightscope.gguf.keys import Keys
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
-    from weightscope.families.registry import Declaration
+    from weightscope.families.declaration import Declaration
 
 Change = Literal["paired rows", "plus one", "negative exp", "tiled heads"]
 Form = Literal["column", "groups", "as it is", "frames", "bare"]

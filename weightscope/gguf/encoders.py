@@ -11,7 +11,7 @@ from weightscope.gguf.rotation import rotation
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
-    from weightscope.families.registry import Declaration
+    from weightscope.families.declaration import Declaration
 
 SUMS = {Role.POST_ATTENTION_NORM: "attn_output_norm", Role.POST_FEEDFORWARD_NORM: "layer_output_norm"}
 CLASSES = {Role.OUTPUT_PROJ: "cls", Role.CLASSIFIER: "cls.output"}

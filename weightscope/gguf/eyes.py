@@ -13,7 +13,7 @@ from weightscope.gguf.keys import Keys
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
-    from weightscope.families.registry import Declaration
+    from weightscope.families.declaration import Declaration
 
 LAYER = {
     Role.PATCH_EMBEDDING: "patch_embd",

@@ -8,7 +8,7 @@ from typing import Any
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_numpy, need_here
 from weightscope.config import Config
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.gguf.opening import described, redeclared
 from weightscope.gguf.windows import FAR
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
-from weightscope.families.registry import Declaration, merged
+from weightscope.families.declaration import Declaration, merged
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.forms import forms_of
 from weightscope.gguf.names import SCALES, name_of

@@ -8,7 +8,7 @@ from weightscope.checkpoint.gguf_metadata import Metadata
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.registry import Declaration, declare_under
+from weightscope.families.declaration import Declaration, declare_under
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.config import config_of
 from weightscope.gguf.keys import Keys

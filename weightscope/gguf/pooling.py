@@ -8,7 +8,7 @@ from weightscope.components.encoder import EncoderModel
 from weightscope.components.walk import walk
 from weightscope.errors import UndeclaredError
 from weightscope.families.common.encoders import first_classes
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.gguf.encoders import BEFORE, SCORES
 from weightscope.gguf.keys import Keys
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from weightscope.components.vision.language import VisionLanguage
 from weightscope.components.vision.lone_eye import LoneEye
 from weightscope.components.walk import walk
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 
 def only_eye(declaration: Declaration) -> Declaration:

@@ -36,8 +36,8 @@ def fit_facts(fit: Fit, asked: Asked, *, exact: bool) -> Iterator[tuple[str, str
         name = "Each holds" if len(fit.stages) == 1 else f"Stage {held.stage} holds"
         weights, state = words.size(held.weights, exact=exact), words.size(held.state, exact=exact)
         yield name, f"{weights} of weights + {state} of state"
-    yield "At most", f"{_most(fit.largest_context)} tokens with a batch of {asked.batch:,}"
-    yield "", f"{_most(fit.largest_batch)} sequences of {asked.context:,} tokens"
+    yield "At most", f"{_most(fit.largest_context, 'token')} with a batch of {asked.batch:,}"
+    yield "", f"{_most(fit.largest_batch, 'sequence')} of {words.plural(asked.context, 'token')}"
 
 
 def fit_table(fit: Fit) -> Table:
@@ -70,5 +70,5 @@ def fit_notes(fit: Fit) -> Iterator[str]:
     yield "Activations are not counted: the rest of each device is for them."
 
 
-def _most(number: int | None) -> str:
-    return "any number of" if number is None else f"{number:,}"
+def _most(number: int | None, noun: str) -> str:
+    return f"any number of {noun}s" if number is None else words.plural(number, noun)

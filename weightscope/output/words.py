@@ -21,7 +21,7 @@ def amount(number: int, *, exact: bool = False) -> str:
 
 def short(number: int) -> str:
     """8.03 B: three figures and the field's suffix."""
-    return _scaled(number, 1000, ("", " K", " M", " B", " T"))
+    return _scaled(number, 1000, ("", " K", " M", " B", " T", " P", " E"))
 
 
 def size(number: int, *, exact: bool = False) -> str:

@@ -13,7 +13,7 @@ from weightscope.analyses.adapting.spellings import Spellings, Stacks, other_spe
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import Names, blank, expand, numbers_in, numbers_words, template_of
 from weightscope.roles import Role, Section

@@ -8,7 +8,7 @@ from math import prod
 from weightscope.components.walk import Slot, walk
 from weightscope.config import FAULTS
 from weightscope.errors import ConfigError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.ranges import blank
 from weightscope.roles import Role
 from weightscope.storage.stacked import Stacked

@@ -17,7 +17,7 @@ from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, UsageError, printable_path
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, dict=True):

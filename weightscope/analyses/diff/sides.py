@@ -16,7 +16,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch, numpy_dtype
 from weightscope.checkpoint.values import load_numpy, read_chunks
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.dequantizing import Multiplies
 from weightscope.roles import Role
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
-from weightscope.families.registry import Declaration, declare
+from weightscope.families.declaration import Declaration, declare
 from weightscope.findings import Finding
 from weightscope.quantization.common.marks import mark_of
 from weightscope.quantization.registry import beside

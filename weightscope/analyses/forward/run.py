@@ -25,7 +25,7 @@ from weightscope.components.runnable import Runnable
 from weightscope.components.running import At, Pass, Reader, Stopped
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.pool import pooled
 from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import numbers_in

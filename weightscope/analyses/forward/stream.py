@@ -13,7 +13,7 @@ from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import gather_torch, load_torch
 from weightscope.components.walk import Slot
 from weightscope.errors import CheckpointError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.dequantizing import as_used
 from weightscope.storage.base import Scheme
 

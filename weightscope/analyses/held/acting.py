@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.values import load_torch
 from weightscope.errors import CheckpointError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.dequantizing import as_used
 from weightscope.storage.base import Scheme
 

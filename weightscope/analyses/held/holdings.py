@@ -16,7 +16,7 @@ from weightscope.components.base import Component
 from weightscope.components.feed_forward.experts import StackedExperts
 from weightscope.components.walk import WHOLE
 from weightscope.errors import CheckpointError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.marks import is_activation
 from weightscope.roles import Role
 from weightscope.sizes import Shape

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightscope.config import Config, Nullable
-from weightscope.families.registry import Declaration, find_family
+from weightscope.families.declaration import Declaration
+from weightscope.families.registry import find_family
 
 # What says how a config was written, and nothing about the model.
 WRITTEN = {"_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype", "auto_map", "use_cache"}

@@ -17,7 +17,7 @@ from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.unchanged import unchanged
 from weightscope.config import Config
 from weightscope.errors import CheckpointError, UsageError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 SNAPSHOT = re.compile(r"models--(.+?)/snapshots/([0-9a-f]{40})(?:/|$)")
 

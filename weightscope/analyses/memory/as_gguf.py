@@ -12,7 +12,7 @@ from weightscope.analyses.memory.file_types import Place, Sizes, block_type
 from weightscope.checkpoint.dtypes import BLOCKS
 from weightscope.components.walk import Slot
 from weightscope.errors import NotImplementedByWeightscope, UsageError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 

@@ -5,7 +5,7 @@ It follows how transformers' modules, and PEFT's beside them, compute without ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from weightscope.brief import brief
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Head
-from weightscope.components.step import Step
+from weightscope.components.step import Moment, Step
 from weightscope.components.walk import find
 from weightscope.config import Config
 from weightscope.families.declaration import Declaration
@@ -125,3 +125,85 @@ def _layers(decoder: Decoder, learning: Learning, step: Step) -> Iterator[_Layer
             asked[key] = _Layer(blocks[number], reached, blocks[number].saves(reached))
         yield asked[key]
         flows = asked[key].is_passed_back
+
+
+class _Estimate(NamedTuple):
+    """What the peaks of a step follow from; `step` is that of embeddings, last norm and head."""
+
+    head: Head
+    decoder: Decoder
+    layers: list[_Layer]
+    step: Step
+    computing: Computing
+    tied: bool
+
+    @property
+    def width(self) -> int:
+        return int(self.decoder.embedding.width)
+
+    @property
+    def matrix(self) -> int:
+        """Elements of the head's."""
+        return int(self.head.vocabulary) * self.width
+
+    @property
+    def table(self) -> int:
+        """Elements of the gradient of a tied head, which waits for the embedding's through all layers."""
+        return self.matrix if self.tied and self._trains_head else 0
+
+    @property
+    def _trains_head(self) -> bool:
+        owner = self.decoder.embedding if self.tied else self.head
+        return self.step.reaches(owner)
+
+    def peaks(self) -> StepActivations:
+        """In bytes."""
+        tokens, size = self.computing.tokens, self.computing.size
+        end, kept, through = self._end(), 0, 0
+        for layer in self.layers:
+            through = max(through, tokens * kept + self._backward(layer))
+            kept += layer.kept or 0
+        inputs = self.width * sum(layer.is_passed_back for layer in self.layers)
+        any_layer = max(self._backward(layer) for layer in self.layers)
+        return StepActivations(
+            kept=size * max(tokens * kept + end, through + self.table, self._forward()),
+            checkpointed=size * max(tokens * inputs + max(end, any_layer + self.table), self._forward()),
+        )
+
+    def _end(self) -> int:
+        """Elements at the loss, while the head's own gradient is made, or in the backward pass through the last norm."""
+        vocabulary, norm, tokens = int(self.head.vocabulary), self.decoder.final_norm, self.computing.tokens
+        reached = replace(self.step, flows=self.layers[-1].is_passed_back)
+        normed = (norm.saves(reached) or 0) if norm else 0
+        entering = self.width if self._trains_head else 0
+        moments = [Moment(elements=normed + entering + LOGITS * self.step.widths.float32 * vocabulary)]
+        if self._trains_head:
+            moments.append(Moment(elements=normed + entering + vocabulary + self.width, weight=self.matrix))
+        if self.step.reaches(self.decoder.embedding):
+            # The gradient of the embeddings, when nothing else is left; of a tied table both, and their sum.
+            moments.append(Moment(elements=self.width, weight=self.matrix + 2 * self.table))
+        if norm and reached.past(norm).flows:
+            moments += [Moment(elements=normed + m.elements, weight=self.table) for m in norm.backward(reached)]
+        return max(tokens * moment.elements + moment.weight for moment in moments)
+
+    def _backward(self, layer: _Layer) -> int:
+        """Elements while the backward pass is in a layer: what it keeps up to the part that computes, and gradients."""
+        if not layer.is_passed_back:
+            return 0
+        parts = [(part, reached, part.saves(reached) or 0) for part, reached in layer.block.passing(layer.step)]
+        # A layer may keep less than its parts: what enters two of them.
+        held = (layer.kept or 0) - sum(kept for _, _, kept in parts)
+        most = 0
+        for part, reached, kept in parts:
+            held += kept
+            for moment in part.backward(reached) if reached.past(part).flows else ():
+                elements = held + self.width + moment.elements
+                most = max(most, self.computing.tokens * elements + moment.weight)
+        return most
+
+    def _forward(self) -> int:
+        """Elements while the pass is in a layer of which nothing is kept."""
+        passed = [layer for layer in self.layers if not layer.is_passed_back]
+        parts = (part for layer in passed for part in find(layer.block, Component))
+        live = max((part.live(self.step.widths) or 0 for part in parts), default=0)
+        return self.computing.tokens * (STREAMS * self.width + live) if passed else 0

@@ -9,7 +9,7 @@ from weightscope.analyses.memory.file_types import FILE_TYPES
 from weightscope.analyses.rules.subject import Subject
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
-from weightscope.families.registry import Declaration, declare
+from weightscope.families.declaration import Declaration, declare
 
 Settings = Mapping[str, Any]
 # The settings with which most published checkpoints of each method were made.

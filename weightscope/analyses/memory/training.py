@@ -8,16 +8,17 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.groups import Group
-from weightscope.analyses.memory.backward import StepActivations, step_activations
+from weightscope.analyses.memory.backward import Computing, StepActivations, step_activations
+from weightscope.analyses.memory.learning import learning
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained
 from weightscope.analyses.memory.weights import is_loaded
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.training.grammar import Plan
-from weightscope.analyses.training.split import Trainable, is_trained, split, whole_parts
+from weightscope.analyses.training.split import Trainable, hits_of, is_trained, split, whole_parts
 from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import BLOCKS
-from weightscope.errors import UsageError, WeightscopeError
+from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError
 from weightscope.findings import Finding
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
@@ -109,7 +110,7 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     model = _model(subject, loaded, recipe.plan, found)
     parts = tuple(_parts(model, recipe))
     total = sum(part.per_device for part in parts)
-    live, unestimated = _activations(subject, recipe, tokens)
+    live, unestimated = _activations(subject, loaded, recipe, tokens)
     return Training(
         recipe=recipe,
         trained=model.parameters,
@@ -124,13 +125,28 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     )
 
 
-def _activations(subject: Subject, recipe: Recipe, tokens: int) -> tuple[StepActivations | None, str]:
+def _activations(
+    subject: Subject, loaded: Loading, recipe: Recipe, tokens: int
+) -> tuple[StepActivations | None, str]:
     """The estimate, and why there is none."""
-    if subject.declaration is None:
+    declaration, plan = subject.declaration, Plan.of(recipe.plan)
+    if declaration is None:
         return None, "no family declares this model type"
-    if recipe.plan != "full":
-        return None, "a step that trains a part of the weights was not measured"
-    return step_activations(subject.declaration, tokens, PRECISIONS[recipe.precision].weights)
+    whole = _whole(subject, loaded, plan)
+    hits = hits_of(plan, whole, declaration, subject.inventory, subject.checkpoint, subject.tying)
+    try:
+        learned = learning(declaration.tree, plan, whole, hits.matrices, tied=declaration.tied)
+    except NotImplementedByWeightscope as error:
+        return None, error.what
+    size = PRECISIONS[recipe.precision].weights
+    computing = Computing(
+        tokens=tokens,
+        size=size,
+        # PEFT keeps adapters in float32 beside weights of two bytes, as masters are kept.
+        adapter_size=4 if recipe.precision == "mixed" else size,
+        quantized=any(map(_is_quantized, loaded.groups)),
+    )
+    return step_activations(declaration, learned, computing)
 
 
 def training_findings(found: Training) -> Iterator[Finding]:
@@ -154,8 +170,7 @@ def _split(subject: Subject, plan: str) -> Trainable:
 
 def _model(subject: Subject, loaded: Loading, text: str, found: Trainable) -> _Model:
     plan = Plan.of(text)
-    groups = [group for group in loaded.groups if group.kind is not Kind.BUFFER]
-    whole = whole_parts(plan, groups, subject.tying)
+    whole = _whole(subject, loaded, plan)
     tensors: list[Trained] = []
     frozen = 0
     for group, size in zip(loaded.groups, loaded.sizes, strict=True):
@@ -166,6 +181,12 @@ def _model(subject: Subject, loaded: Loading, text: str, found: Trainable) -> _M
         elif is_loaded(group, subject.tying):
             tensors += _tensors(group)
     return _Model(tensors=(*tensors, *_adapters(found)), frozen=frozen)
+
+
+def _whole(subject: Subject, loaded: Loading, plan: Plan) -> frozenset[Section]:
+    """The components that the plan trains as they are."""
+    groups = [group for group in loaded.groups if group.kind is not Kind.BUFFER]
+    return whole_parts(plan, groups, subject.tying)
 
 
 def _is_quantized(group: Group) -> bool:

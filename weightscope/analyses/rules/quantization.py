@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject, listed, some
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding, Severity
 from weightscope.quantization.common.marks import ACTIVATIONS, mark_beside
 from weightscope.quantization.common.method import FLOATS, Method, module_of

@@ -14,7 +14,7 @@ from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 if TYPE_CHECKING:
     from weightscope.analyses.held.holdings import Holdings

@@ -11,7 +11,7 @@ from weightscope.analyses.rules.subject import Subject
 from weightscope.components.walk import walk
 from weightscope.config import FAULTS, Config, Nullable
 from weightscope.errors import WeightscopeError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 
 OTHER_MODEL = "config.json and weights describe different models"
 TRANSPOSED = "the matrices are stored transposed: transpose them back (GPT-2 stores in × out, most others out × in)"

@@ -10,7 +10,7 @@ from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.stats.reading import Source
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.marks import is_activation, mark_of
 from weightscope.ranges import before
 from weightscope.storage.base import Kind, Scheme

@@ -21,7 +21,7 @@ from weightscope.checkpoint.reader import Checkpoint, Progress
 from weightscope.checkpoint.spans import need_torch
 from weightscope.checkpoint.unchanged import unchanged
 from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.findings import passes
 
 

@@ -13,7 +13,7 @@ from weightscope.analyses.inventory import Inventory
 from weightscope.analyses.tying import Tying
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.ranges import fill
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind

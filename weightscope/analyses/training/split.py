@@ -17,7 +17,7 @@ from weightscope.analyses.tying import Tying
 from weightscope.brief import Displayed, brief
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.errors import UsageError
-from weightscope.families.registry import Declaration
+from weightscope.families.declaration import Declaration
 from weightscope.roles import SECTION_ORDER, Role, Section
 from weightscope.storage.base import Kind
 

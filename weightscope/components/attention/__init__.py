@@ -3,11 +3,12 @@
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.frequencies import Scaling
+from weightscope.components.attention.heads import Heads, SharedKeys
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms, RotatedNorms, WholeNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import PLAIN, Scores, Temperature
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Around, Chunk, Sees, Segments, Window
-from weightscope.components.attention.softmax import Attention, Heads, SharedKeys
+from weightscope.components.attention.softmax import Attention
 
 __all__ = [
     "CAUSAL", "EVERYTHING", "NO_NORMS", "PLAIN", "Alibi", "Around", "Attention", "Axial", "Chunk", "HeadNorms", "Heads",

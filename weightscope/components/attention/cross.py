@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.attend import fused_attention
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component
 from weightscope.components.gated_block import GatedBlock
 from weightscope.components.running import At, linear

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
 from weightscope.components.attention.alibi import Alibi
 from weightscope.components.attention.attend import Bias, attend
 from weightscope.components.attention.axial import Axial
+from weightscope.components.attention.heads import Heads, SharedKeys
 from weightscope.components.attention.live import INPUTS, moments, peak, saved
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.relative import LearnedBias
@@ -31,52 +30,6 @@ if TYPE_CHECKING:
 
     from weightscope.components.live import Widths
     from weightscope.components.step import Moment, Step
-
-
-class Heads(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` query heads of `size` elements, which share `keys` key and value heads in consecutive groups.
-
-    `value` is the size of a value head where it is another (MiMo-V2). `even`: the class refuses a width that is not a
-    multiple of the heads; others round the size of a head down.
-    """
-
-    count: Size
-    keys: Size
-    size: Size
-    value: Size | None = None
-    even: bool = False
-
-    @property
-    def value_size(self) -> Size:
-        """Elements of one value head."""
-        return self.size if self.value is None else self.value
-
-    def conflicts(self) -> Iterable[Conflict]:
-        """Queries that no number of keys shares equally."""
-        if self.keys and self.count % self.keys:
-            yield Conflict(
-                f"{self.count:,} query heads ({self.count.text}) are not a multiple of "
-                f"{self.keys:,} key/value heads ({self.keys.text})",
-                (*self.count.keys, *self.keys.keys),
-            )
-
-    def split(self, x: torch.Tensor) -> torch.Tensor:
-        """Heads side by side, […, N, heads · size], as […, heads, N, size]."""
-        return x.unflatten(-1, (-1, int(self.size))).transpose(-3, -2)  # type: ignore[no-untyped-call,no-any-return]
-
-    @property
-    def words(self) -> str:
-        """For people: `32 heads of 128 (8 kv)`, `64 heads of 192 (4 kv of 192+128)`."""
-        grouped, sizes = self.keys != self.count, self.value_size != self.size
-        of_keys = f" of {self.size:,}+{self.value_size:,}" if sizes else ""
-        return f"{self.count:,} heads of {self.size:,}" + (f" ({self.keys:,} kv{of_keys})" if grouped or sizes else "")
-
-
-class SharedKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """Layers of one `group` have one set of keys and values: one makes them, later ones take them (Gemma 3n)."""
-
-    group: str
-    takes: bool
 
 
 class Attention(Component, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention.heads import Heads
 from weightscope.components.base import Component
 from weightscope.components.encoder import TYPES
 from weightscope.components.running import At

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.attention.attend import attend
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.sees import EVERYTHING
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.brief import plural
 from weightscope.components.attention.attend import attend
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.sees import EVERYTHING
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import run_layers
 from weightscope.components.feed_forward.mlp import MLP

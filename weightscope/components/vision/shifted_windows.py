@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.attend import SCORES
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.relative_grid import RelativeGrid
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, linear

@@ -6,10 +6,11 @@ from typing import Any
 
 from weightscope.components.audio.ear import MaskedEar
 from weightscope.components.audio.language import AudioLanguage
+from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import decided_text
-from weightscope.families.registry import family
-from weightscope.families.siblings.hearing import SPELLINGS, audio_config, language, language_model, projector
+from weightscope.families.registry import component_of, family
+from weightscope.families.siblings.hearing import SPELLINGS, audio_config, language, projector
 from weightscope.families.siblings.whisper import AUDIO_TOWER, tower
 
 QWEN2_AUDIO: dict[str, Any] = {"audio_token_index": 151646, "architectures": Nullable(list)}
@@ -30,7 +31,7 @@ def qwen2_audio(config: Config, root: str) -> AudioLanguage:
     """The tower's frames are pooled by twos before its last norm."""
     spelling = SPELLINGS[root]
     audio = audio_config(config, "qwen2_audio_encoder", AUDIO_TOWER, TOWER_NAMES)
-    model = language_model(config, decided_text(config, tied=False), spelling, "qwen2")
+    model = component_of(CausalLM, decided_text(config, tied=False), spelling.decoder, "qwen2")
     return AudioLanguage(
         ear=MaskedEar(
             tower=tower(audio, spelling.tower("audio_tower"), pool=2),

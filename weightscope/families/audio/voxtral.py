@@ -6,10 +6,11 @@ from typing import Any
 
 from weightscope.components.audio.ear import StackingEar
 from weightscope.components.audio.language import AudioLanguage
+from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common.multimodal import decided_text, replaced
-from weightscope.families.registry import family
-from weightscope.families.siblings.hearing import SPELLINGS, audio_config, language, language_model, projector
+from weightscope.families.registry import component_of, family
+from weightscope.families.siblings.hearing import SPELLINGS, audio_config, language, projector
 from weightscope.families.siblings.whisper import tower
 
 VOXTRAL: dict[str, Any] = {
@@ -37,7 +38,7 @@ def voxtral(config: Config, root: str) -> AudioLanguage:
     audio = audio_config(config, "voxtral_encoder", TOWER, TOWER_NAMES)
     text = decided_text(config, tied=False)
     text = replaced(text, **{key: value for key, value in TEXT.items() if key not in text.data})
-    model = language_model(config, text, spelling, "llama")
+    model = component_of(CausalLM, text, spelling.decoder, "llama")
     token = config["audio_token_id"]
     return AudioLanguage(
         ear=StackingEar(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention.heads import Heads
 from weightscope.config import Config
 from weightscope.sizes import Size
 

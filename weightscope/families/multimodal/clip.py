@@ -41,12 +41,10 @@ def clip_text_model(config: Config, root: str) -> CausalLM | TextVector:
 def clip(config: Config, root: str) -> Contrast | VisionHead:
     """The first end of text stands for the whole; both vectors go through a matrix."""
     if config.architecture == "CLIPForImageClassification":
-        return image_classes(config, "clip_vision_model")
+        return image_classes(VisionEncoder, config, "clip_vision_model")
     said = _part(config, "text_config")
-    text = component_of(said, "text_model", "clip_text_model")
-    tower = component_of(_part(config, "vision_config"), "vision_model", "clip_vision_model")
-    if not isinstance(text, CausalLM) or not isinstance(tower, VisionEncoder):
-        raise config.undeclared("CLIP with this vision_config or text_config is not declared")
+    text = component_of(CausalLM, said, "text_model", "clip_text_model")
+    tower = component_of(VisionEncoder, _part(config, "vision_config"), "vision_model", "clip_vision_model")
     (end, refused), inner = _end(said.with_defaults(CLIP_TEXT)), config["projection_dim"]
     return Contrast(
         name=root,

@@ -19,10 +19,10 @@ from weightscope.families.siblings.deepseek_eyes import DEEPSEEK_VL, SPELLINGS
 def deepseek_vl(config: Config, root: str) -> VisionLanguage:
     """What leaves the tower's last norm."""
     spelling = SPELLINGS[root]
-    tower = component_of(config.nested("vision_config"), spelling.tower, "siglip_vision_model")
-    model = component_of(decided_text_config(config), spelling.decoder, "llama")
-    if not isinstance(tower, VisionEncoder) or tower.patches.class_token or not isinstance(model, CausalLM):
-        raise config.undeclared("DeepSeek-VL with this vision_config or text_config is not declared")
+    tower = component_of(VisionEncoder, config.nested("vision_config"), spelling.tower, "siglip_vision_model")
+    if tower.patches.class_token:
+        raise config.undeclared("DeepSeek-VL with a class vector in its tower is not declared")
+    model = component_of(CausalLM, decided_text_config(config), spelling.decoder, "llama")
     width = model.decoder.embedding.width
     aligner = Projector(
         name=spelling.bridge,

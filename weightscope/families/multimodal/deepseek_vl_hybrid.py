@@ -26,10 +26,10 @@ PARTS = ("text_config", "vision_config", "high_res_vision_config")
 def deepseek_vl_hybrid(config: Config, root: str) -> VisionLanguage:
     """SAM's first layer that sees the whole image is added to its last, by a learned share."""
     spelling = SPELLINGS[root]
-    tower = component_of(config.nested("vision_config"), spelling.tower, "siglip_vision_model")
-    model = component_of(decided_text_config(config), spelling.decoder, "llama")
-    if not isinstance(tower, VisionEncoder) or tower.patches.class_token or not isinstance(model, CausalLM):
-        raise config.undeclared("DeepSeek-VL with this vision_config or text_config is not declared")
+    tower = component_of(VisionEncoder, config.nested("vision_config"), spelling.tower, "siglip_vision_model")
+    if tower.patches.class_token:
+        raise config.undeclared("DeepSeek-VL with a class vector in its tower is not declared")
+    model = component_of(CausalLM, decided_text_config(config), spelling.decoder, "llama")
     fine = config.nested("high_res_vision_config").with_defaults(SAM_ALONE)
     encoder, whole = (
         sam_encoder(fine, "high_res_vision_model.vision_encoder"),

@@ -49,8 +49,7 @@ def ernie4_5_moe_vl(config: Config, root: str) -> ExpertLanguage:
 
 def together(config: Config, text: Config, vision: Config, spelling: Spelling) -> ExpertLanguage:
     """The model of both parts."""
-    model = component_of(text, spelling.decoder, "ernie4_5_vl_moe_text")
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, text, spelling.decoder, "ernie4_5_vl_moe_text")
     last = model.decoder.final_norm
     assert isinstance(last, RMSNorm)
     after = RMSNorm(name="after_norm", role=Role.PROJECTOR_NORM, size=last.size, eps=last.eps)

@@ -36,9 +36,7 @@ def fast_vlm(config: Config, root: str) -> VisionLanguage:
     del root
     require(config, "FastVLM", {"vision_feature_select_strategy": "full", "vision_feature_layer": -1})
     vision = config.nested("vision_config").with_defaults(VISION)
-    model = component_of(text_config(config), "model.language_model", "qwen2")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("FastVLM with this text_config is not declared")
+    model = component_of(CausalLM, text_config(config), "model.language_model", "qwen2")
     inputs, outputs, bias = vision["hidden_size"], model.decoder.embedding.width, config["multimodal_projector_bias"]
     projector = Projector(
         name="model.multi_modal_projector",

@@ -26,9 +26,7 @@ SPELLINGS = {
 def fuyu(config: Config, root: str) -> VisionLanguage:
     """A flat config, as it is published, holds Persimmon's keys itself."""
     language, decoder, matrix = SPELLINGS[root]
-    model = component_of(_text(config), decoder, "persimmon")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Fuyu with this text_config is not declared")
+    model = component_of(CausalLM, _text(config), decoder, "persimmon")
     patch, token = config["patch_size"], config["image_token_id"]
     if patch is None or config["num_channels"] is None:
         raise config.error("patch_size and num_channels cannot be null")

@@ -35,9 +35,7 @@ SPELLINGS = {"as published": ("", "model.language_model", "model."), BY_MLX: ("l
 def gemma3n(config: Config, root: str) -> VisionLanguage:
     """Tokens of images and of audio have tables of their own, in the embedders."""
     language, decoder, others = SPELLINGS[root]
-    model = component_of(decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma3n_text")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Gemma 3n with this text_config is not declared")
+    model = component_of(CausalLM, decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma3n_text")
     vision = config.nested("vision_config").with_defaults(VISION)
     audio, width = config.nested("audio_config").with_defaults(AUDIO), model.decoder.embedding.width
     seen, heard = embedder(vision, f"{others}embed_vision", width), embedder(audio, f"{others}embed_audio", width)

@@ -25,9 +25,7 @@ SPELLINGS = {
 def gemma4(config: Config, root: str) -> VisionLanguage | CausalLM:
     """Tokens of an image see each other where a layer has a window, if `use_bidirectional_attention` is vision."""
     language, decoder, others = SPELLINGS[root]
-    model = component_of(decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma4_text")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Gemma 4 with this text_config is not declared")
+    model = component_of(CausalLM, decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma4_text")
     eye, bridge, ear = None, None, None
     if has(config, "vision_config"):
         vision = config.nested("vision_config").with_defaults(VISION)

@@ -39,9 +39,9 @@ SPELLINGS = {
 def gemma4_unified(config: Config, root: str) -> VisionLanguage | CausalLM:
     """Tokens of an image see each other, however narrow a window, if `use_bidirectional_attention` is vision."""
     language, decoder, patches, seen, heard = SPELLINGS[root]
-    model = component_of(decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma4_unified_text")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Gemma 4 with this text_config is not declared")
+    model = component_of(
+        CausalLM, decided_text(config, tied=config["tie_word_embeddings"]), decoder, "gemma4_unified_text"
+    )
     eye, bridge, ear = None, None, None
     if has(config, "vision_config"):
         vision = config.nested("vision_config").with_defaults(VISION)

@@ -41,9 +41,7 @@ def got_ocr2(config: Config, root: str) -> VisionLanguage:
     """An image of 1,024 pixels becomes 256 vectors."""
     spelling = SPELLINGS[root]
     tower = sam_encoder(config.nested("vision_config").with_defaults(SAM), spelling.tower)
-    model = component_of(decided_text_config(config), spelling.decoder, "qwen2")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("GOT-OCR 2 with this text_config is not declared")
+    model = component_of(CausalLM, decided_text_config(config), spelling.decoder, "qwen2")
     channels, width = tower.neck.second.outputs, model.decoder.embedding.width
     bridge = HalvingBridge(
         name=spelling.bridge,

@@ -37,8 +37,7 @@ def hunyuan_vl(config: Config, root: str) -> VisionLanguage:
     # Either of the two says so, and a nested part does where it says nothing.
     nested = config.data.get("text_config")
     tied = config[TIE] or not isinstance(nested, dict) or bool(nested.get(TIE, True))
-    model = component_of(replaced(text, tie_word_embeddings=tied), decoder, TEXT)
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, replaced(text, tie_word_embeddings=tied), decoder, TEXT)
     return VisionLanguage(
         eye=row_eye(vision, spelling, model.decoder.embedding.width, axes_of(model)),
         language=Group(name=language, parts=(model,)),

@@ -25,7 +25,7 @@ def idefics2(config: Config, root: str) -> VisionLanguage:
     block = model.decoder.blocks[0].child if model.decoder.blocks else None
     language_mlp = block.feed_forward if isinstance(block, Block) else None
     if not isinstance(language_mlp, GatedMLP):
-        raise config.undeclared("Idefics 2 with this text_config is not declared")
+        raise config.undeclared("Idefics 2 with a language model whose MLP has no gate is not declared")
     widen = GatedMLP(
         name="modality_projection",
         items=linears(GATED),

@@ -31,10 +31,8 @@ NAMES = ("layer_norm", "linear_1", "linear_2")
 def internvl(config: Config, root: str) -> VisionLanguage:
     """The last norm acts on the features where they are those of layer -1."""
     language, decoder, eye, bridge = SPELLINGS[root]
-    tower = component_of(config.nested("vision_config"), eye, "internvl_vision")
-    model = component_of(decided_text_config(config), decoder, "qwen2")
-    if not isinstance(tower, WholeNormEncoder) or not isinstance(model, CausalLM):
-        raise config.undeclared("InternVL with this vision_config or text_config is not declared")
+    tower = component_of(WholeNormEncoder, config.nested("vision_config"), eye, "internvl_vision")
+    model = component_of(CausalLM, decided_text_config(config), decoder, "qwen2")
     if config["vision_feature_select_strategy"] != "default":
         raise config.undeclared(
             f"the vision_feature_select_strategy {config['vision_feature_select_strategy']!r:.60} is not declared"

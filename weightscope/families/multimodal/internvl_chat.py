@@ -37,10 +37,8 @@ UNTOLD = "which token stands for an image: config.json may say it as img_context
 def internvl_chat(config: Config, root: str) -> VisionLanguage:
     """`llm_config` is the language model's."""
     del root
-    tower = component_of(config.nested("vision_config"), "vision_model", "intern_vit_6b")
-    model = component_of(config.nested("llm_config"), "model", "llama")
-    if not isinstance(tower, WholeNormEncoder) or not isinstance(model, CausalLM):
-        raise config.undeclared("InternVL with this vision_config or llm_config is not declared")
+    tower = component_of(WholeNormEncoder, config.nested("vision_config"), "vision_model", "intern_vit_6b")
+    model = component_of(CausalLM, config.nested("llm_config"), "model", "llama")
     for key in ("use_backbone_lora", "use_llm_lora"):
         if config[key]:
             raise config.undeclared(f"{key} {config[key]} puts an adapter into the model, which is not declared")

@@ -48,9 +48,7 @@ def kimi_k25(config: Config, root: str) -> VisionLanguage:
     language, decoder, eye, names, bridge, parts = SPELLINGS[root]
     vision = config.nested("vision_config").with_defaults(moonvit.MOONVIT, moonvit.MOONSHOT)
     encoder, merge = moonvit.tower(vision, eye, names), moonvit.merge_of(vision)
-    model = component_of(decided_text_config(config), decoder, "deepseek_v3")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Kimi K2.5 with this text_config is not declared")
+    model = component_of(CausalLM, decided_text_config(config), decoder, "deepseek_v3")
     if root == "as transformers saves it":
         # 5.23 writes the layers of both models as blocks.
         blocks = tuple(replace(repeat, name="blocks") for repeat in model.decoder.blocks)

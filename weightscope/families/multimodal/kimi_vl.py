@@ -25,9 +25,7 @@ def kimi_vl(config: Config, root: str) -> VisionLanguage:
     del root
     vision = config.nested("vision_config").with_defaults(MOONVIT, MOONSHOT)
     encoder, merge = tower(vision, "vision_tower", PUBLISHED), merge_of(vision)
-    model = component_of(config.nested("text_config"), "model", "deepseek_v3")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Kimi-VL with this text_config is not declared")
+    model = component_of(CausalLM, config.nested("text_config"), "model", "deepseek_v3")
     bridge = merger("multi_modal_projector", vision["hidden_size"], model.decoder.embedding.width, merge, PROJECTOR)
     return VisionLanguage(
         eye=FlatPatchEye(tower=encoder, bridge=bridge, merge=merge),

@@ -35,10 +35,8 @@ LFM2_VL: dict[str, Any] = {
 def lfm2_vl(config: Config, root: str) -> VisionLanguage:
     """Squares of `downsample_factor` × `downsample_factor` patches, normed together, through two matrices."""
     spelling = TOGETHER[root]
-    tower = component_of(config.nested("vision_config"), spelling.tower, "siglip2_vision_model")
-    model = component_of(decided_text_config(config), spelling.decoder, "lfm2")
-    if not isinstance(tower, NaflexEncoder) or not isinstance(model, CausalLM):
-        raise config.undeclared("LFM2-VL with this vision_config or text_config is not declared")
+    tower = component_of(NaflexEncoder, config.nested("vision_config"), spelling.tower, "siglip2_vision_model")
+    model = component_of(CausalLM, decided_text_config(config), spelling.decoder, "lfm2")
     factor, bias, inner = config["downsample_factor"], config["projector_bias"], config["projector_hidden_size"]
     if not factor:
         raise config.error("downsample_factor is 0, and must be at least 1")

@@ -40,8 +40,7 @@ def llama4(config: Config, root: str) -> VisionLanguage | CausalLM:
     """The tower's own MLP and `multi_modal_projector` are the bridge."""
     # Here the part decides on tying, whatever the whole says.
     text = replaced(config.nested("text_config"), architectures=config["architectures"])
-    model = component_of(text, SPELLINGS[root], "llama4_text")
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, text, SPELLINGS[root], "llama4_text")
     if root == TOWERLESS:
         return replace(model, name="language_model")
     vision = part(config, "vision_config", VISION)

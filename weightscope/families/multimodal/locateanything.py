@@ -27,9 +27,7 @@ def locateanything(config: Config, root: str) -> VisionLanguage:
     """The projector's norm acts on squares of patches."""
     del root
     vision = config.nested("vision_config").with_defaults(MOONVIT, MOONSHOT)
-    merge, model = merge_of(vision), component_of(config.nested("text_config"), "model", "qwen2")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("LocateAnything with this text_config is not declared")
+    merge, model = merge_of(vision), component_of(CausalLM, config.nested("text_config"), "model", "qwen2")
     inputs, outputs = vision["hidden_size"] * merge**2, model.decoder.embedding.width
     bridge = PatchMerger(
         name="mlp1",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention.heads import Heads
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
@@ -37,10 +37,8 @@ def minicpmv(config: Config, root: str) -> BoundLanguage:
     require(config, "MiniCPM-V", {"version": 2.6})
     refuse(config, "MiniCPM-V", ("drop_vision_last_layer", "use_gene_module"))
     vision = replaced(config.nested("vision_config"), vision_use_head=False)
-    tower = component_of(vision, "vpm", "siglip_vision_model")
-    model = component_of(replaced(config, model_type="qwen2", architectures=None), "model", "qwen2")
-    if not isinstance(tower, VisionEncoder) or not isinstance(model, CausalLM):
-        raise config.undeclared("MiniCPM-V with this vision_config is not declared")
+    tower = component_of(VisionEncoder, vision, "vpm", "siglip_vision_model")
+    model = component_of(CausalLM, replaced(config, model_type="qwen2", architectures=None), "model", "qwen2")
     width, norm = model.decoder.embedding.width, layer_norms(1e-6)
     if not width or width % HEAD:
         raise config.undeclared(f"MiniCPM-V whose hidden_size is not a multiple of {HEAD} is not declared")

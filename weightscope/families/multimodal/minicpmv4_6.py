@@ -29,9 +29,7 @@ def minicpmv4_6(config: Config, root: str) -> VisionLanguage:
     """The whole says after which layer of the tower patches are merged; with a `downsample_mode` of 4x they are not."""
     del root
     vision, insert, times = part(config, "vision_config", VISION), config["insert_layer_id"], config["merger_times"]
-    model = component_of(decided_text_config(config), "model.language_model", "qwen3_5_text")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("MiniCPM-V 4.6 with this text_config is not declared")
+    model = component_of(CausalLM, decided_text_config(config), "model.language_model", "qwen3_5_text")
     if not 0 < times < 10:
         raise config.error(f"merger_times is {times:,}, not 1 to 9")
     skips, depth = config["downsample_mode"] == "4x", vision["num_hidden_layers"]

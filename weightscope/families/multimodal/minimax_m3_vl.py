@@ -30,9 +30,7 @@ NAMES = {"image_token_id": "image_token_index", "video_token_id": "video_token_i
 def minimax_m3_vl(config: Config, root: str) -> VisionLanguage:
     """Patches are projected one by one, and then square by square."""
     spelling = SPELLINGS[root]
-    model = component_of(text_config(config), spelling.decoder, "minimax_m3_vl_text")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("MiniMax-M3 with this text_config is not declared")
+    model = component_of(CausalLM, text_config(config), spelling.decoder, "minimax_m3_vl_text")
     eye = tower(config, spelling, model.decoder.embedding.width)
     return VisionLanguage(
         eye=EnclosedEye(tower=eye, begin="]<]start of image[>[", end="]<]end of image[>["),

@@ -44,10 +44,8 @@ def mistral3(config: Config, root: str) -> VisionLanguage:
     """The projector's norm takes its epsilon from the language model."""
     language, decoder, eye, bridge = SPELLINGS[root]
     text = decided_text_config(config)
-    tower = component_of(config.nested("vision_config"), eye, "pixtral")
-    model = component_of(text, decoder, "mistral")
-    if not isinstance(tower, PackedTower) or not isinstance(model, CausalLM):
-        raise config.undeclared("Mistral 3 with this vision_config or text_config is not declared")
+    tower = component_of(PackedTower, config.nested("vision_config"), eye, "pixtral")
+    model = component_of(CausalLM, text, decoder, "mistral")
     inputs, outputs, merge = tower.patches.width, model.decoder.embedding.width, config["spatial_merge_size"]
     bias = config["multimodal_projector_bias"]
     eps = text.with_defaults({"rms_norm_eps": 1e-6})["rms_norm_eps"]

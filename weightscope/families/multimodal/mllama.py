@@ -33,8 +33,7 @@ def mllama(config: Config, root: str) -> CrossVisionLanguage:
     """The head is never tied, whatever the config says."""
     language, decoder, above = SPELLINGS[root]
     text = replaced(config.nested("text_config"), architectures=config["architectures"])
-    model = component_of(text, decoder, "mllama_text_model")
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, text, decoder, "mllama_text_model")
     vision = part(config, "vision_config", VISION, VISION_NAMES)
     eye = tower(vision, f"{above}vision_model")
     return CrossVisionLanguage(

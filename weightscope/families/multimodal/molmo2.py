@@ -32,9 +32,7 @@ def molmo2(config: Config, root: str) -> AddedLanguage:
     """Frames of videos are images to the language model, with other tokens around them."""
     decoder, names = SPELLINGS[root]
     vision, adapter, layers = parts_of(config)
-    model = component_of(text_config(config), decoder, "molmo2_text")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Molmo 2 with this text_config is not declared")
+    model = component_of(CausalLM, text_config(config), decoder, "molmo2_text")
     encoder = tower(vision, names, patches(vision))
     start, low, end, frame = (
         int(config[f"{key}_token_id"]) for key in ("image_start", "low_res_image_start", "image_end", "frame_start")

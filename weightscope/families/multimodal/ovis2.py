@@ -34,9 +34,7 @@ def ovis2(config: Config, root: str) -> VisionLanguage:
     spelling = SPELLINGS[root]
     vision = config.nested("vision_config").with_defaults(VISION)
     tower = ovis_encoder(vision, f"{spelling.tower}.transformer")
-    model = component_of(decided_text_config(config), spelling.decoder, "qwen2")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Ovis 2 with this text_config is not declared")
+    model = component_of(CausalLM, decided_text_config(config), spelling.decoder, "qwen2")
     table = model.decoder.embedding
     if not config["tie_word_embeddings"] and (config["vocab_size"], config["hidden_size"]) != (table.rows, table.width):
         raise config.undeclared("Ovis 2 with another vocab_size or hidden_size than its text_config's is not declared")

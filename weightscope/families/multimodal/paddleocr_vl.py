@@ -32,8 +32,7 @@ def paddleocr_vl(config: Config, root: str) -> VisionLanguage:
     # Either of the two says so, and a nested part does where it says nothing.
     part = config.data.get("text_config")
     tied = bool(config["tie_word_embeddings"]) or bool(isinstance(part, dict) and part.get(TIE, True))
-    model = component_of(replaced(text, tie_word_embeddings=tied), decoder, "paddleocr_vl_text")
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, replaced(text, tie_word_embeddings=tied), decoder, "paddleocr_vl_text")
     return VisionLanguage(
         eye=RasterEye(tower=tower(config, eye, bridge, model.decoder.embedding.width)),
         language=Group(name="", parts=(model,)),

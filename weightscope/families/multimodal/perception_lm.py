@@ -30,9 +30,7 @@ def perception_lm(config: Config, root: str) -> VisionLanguage:
     said = config["tie_word_embeddings"]
     # Where the whole says nothing, the part decides.
     tied = bool(config.nested("text_config").data.get("tie_word_embeddings")) if said is None else bool(said)
-    model = component_of(decided_text(config, tied=tied), f"{root}.language_model", "llama")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Perception-LM with this text_config is not declared")
+    model = component_of(CausalLM, decided_text(config, tied=tied), f"{root}.language_model", "llama")
     width, outputs, whole = tower.patches.width, model.decoder.embedding.width, not config["vision_use_cls_token"]
     taken = int(tower.patches.positions) - (not whole)
     side, ratio = isqrt(taken), int(config["projector_pooling_ratio"])

@@ -48,6 +48,5 @@ def thinker(config: Config, spelling: Spelling, speaks: tuple[Component, ...] = 
     """Qwen2.5-VL beside an encoder of speech."""
     tower = partial(qwen2_5_tower, part(config, "vision_config", {}), projections=APART)
     text = text_of(config, "qwen2_5_omni_text", TEXT, model_type="qwen2_5_vl_text")
-    model = component_of(text, spelling.decoder, "qwen2_5_vl_text")
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, text, spelling.decoder, "qwen2_5_vl_text")
     return thinking(config, spelling, tower, model, pooled_tower(config, spelling.ear), speaks)

@@ -24,12 +24,10 @@ def siglip_text_model(config: Config, root: str) -> CausalLM:
 def siglip(config: Config, root: str) -> Contrast | VisionHead:
     """The last token stands for the text, and a probe that attends to all patches for the image."""
     if config.task == "ImageClassification":
-        return image_classes(config, "siglip_vision_model")
+        return image_classes(VisionEncoder, config, "siglip_vision_model")
     own = config.nested("text_config").with_defaults(SIGLIP_TEXT)
     text = text_encoder(own, "text_model", EVERYTHING)
-    tower = component_of(config.nested("vision_config"), "vision_model", "siglip_vision_model")
-    if not isinstance(tower, VisionEncoder):
-        raise config.undeclared("SigLIP with this vision_config is not declared")
+    tower = component_of(VisionEncoder, config.nested("vision_config"), "vision_model", "siglip_vision_model")
     return Contrast(
         name=root,
         text=text,

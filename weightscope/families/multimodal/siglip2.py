@@ -27,11 +27,9 @@ def siglip2_text_model(config: Config, root: str) -> CausalLM:
 def siglip2(config: Config, root: str) -> Contrast | VisionHead:
     """SigLIP's text encoder, and a tower whose images have any shape."""
     if config.task == "ImageClassification":
-        return image_classes(config, "siglip2_vision_model")
+        return image_classes(NaflexEncoder, config, "siglip2_vision_model")
     own = config.nested("text_config").with_defaults(SIGLIP_TEXT)
-    tower = component_of(config.nested("vision_config"), "vision_model", "siglip2_vision_model")
-    if not isinstance(tower, NaflexEncoder):
-        raise config.undeclared("SigLIP 2 with this vision_config is not declared")
+    tower = component_of(NaflexEncoder, config.nested("vision_config"), "vision_model", "siglip2_vision_model")
     return Contrast(
         name=root,
         text=text_encoder(own, "text_model", EVERYTHING),

@@ -33,9 +33,7 @@ def step3p7(config: Config, root: str) -> VisionLanguage:
     vision, text = part(config, "vision_config", VISION, VISION_NAMES), part(config, "text_config", {})
     decided = {key: config[key] for key in ("architectures", "tie_word_embeddings")}
     # The class takes both parts for its own, whatever type they name.
-    model = component_of(replaced(text, model_type="step3p5", **decided), decoder, "step3p5")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared("Step 3.7 with this text_config is not declared")
+    model = component_of(CausalLM, replaced(text, model_type="step3p5", **decided), decoder, "step3p5")
     encoder, outputs = tower(vision, names), model.decoder.embedding.width
     return VisionLanguage(
         eye=LocalEye(

@@ -164,7 +164,5 @@ def language(config: Config) -> tuple[Group, CausalLM]:
     """
     if config.architecture not in ("", "Blip2ForConditionalGeneration", "InstructBlipForConditionalGeneration"):
         raise config.undeclared(f"{config.architecture:.80} is not declared")
-    model = component_of(replaced(config.nested("text_config"), architectures=None), "model", "opt")
-    if not isinstance(model, CausalLM):
-        raise config.undeclared(f"{config.model_type} with this text_config is not declared")
+    model = component_of(CausalLM, replaced(config.nested("text_config"), architectures=None), "model", "opt")
     return Group(name="language_model", parts=(model,)), model

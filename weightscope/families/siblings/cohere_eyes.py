@@ -26,11 +26,11 @@ def eye_and_language(config: Config, spelling: Spelling) -> tuple[VisionEncoder,
     Raises:
         UndeclaredError: one of them is of a kind that has no such model.
     """
-    tower = component_of(config.nested("vision_config"), spelling.tower, "siglip_vision_model")
+    tower = component_of(VisionEncoder, config.nested("vision_config"), spelling.tower, "siglip_vision_model")
+    if tower.patches.class_token:
+        raise config.undeclared(f"{config.model_type} with a class vector in its tower is not declared")
     # Their classes score by the head alone: what Command R's own class multiplies its logits by is not theirs.
-    model = component_of(replaced(decided_text_config(config), logit_scale=1.0), spelling.decoder, "cohere2")
-    if not isinstance(tower, VisionEncoder) or tower.patches.class_token or not isinstance(model, CausalLM):
-        raise config.undeclared(f"{config.model_type} with this vision_config or text_config is not declared")
+    model = component_of(CausalLM, replaced(decided_text_config(config), logit_scale=1.0), spelling.decoder, "cohere2")
     return tower, model, Group(name=spelling.language, parts=(model,))
 
 

@@ -24,15 +24,13 @@ TEXT_NEEDS = ("hidden_size", "num_hidden_layers")
 PROJECTIONS = {"q_proj": Role.Q_PROJ, "k_proj": Role.K_PROJ, "v_proj": Role.V_PROJ, "out_proj": Role.O_PROJ}
 
 
-def image_classes(config: Config, usual: str) -> VisionHead:
+def image_classes(kind: type[VisionEncoder | NaflexEncoder], config: Config, usual: str) -> VisionHead:
     """The vision encoder alone, of the type `usual`, and a head over classes.
 
     Raises:
-        UndeclaredError: with this vision_config.
+        UndeclaredError: the vision_config is of another kind.
     """
-    tower = component_of(config.nested("vision_config"), "vision_model", usual)
-    if not isinstance(tower, VisionEncoder | NaflexEncoder):
-        raise config.undeclared(f"{config.architecture} with this vision_config is not declared")
+    tower = component_of(kind, config.nested("vision_config"), "vision_model", usual)
     classifier = Classifier(name="classifier", labels=config.labels, width=tower.patches.width, bias=True)
     return VisionHead(tower=tower, head=classifier)
 

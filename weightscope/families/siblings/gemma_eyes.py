@@ -41,8 +41,6 @@ def parts_of(
     Raises:
         UndeclaredError: one of them is of a kind that has no such model.
     """
-    tower = component_of(config.nested("vision_config"), spelling.tower, "siglip_vision_model")
-    model = component_of(decided_text(config, tied=tied, **decided), spelling.decoder, text)
-    if not isinstance(tower, VisionEncoder) or not isinstance(model, CausalLM):
-        raise config.undeclared(f"{config.model_type} with this vision_config or text_config is not declared")
+    tower = component_of(VisionEncoder, config.nested("vision_config"), spelling.tower, "siglip_vision_model")
+    model = component_of(CausalLM, decided_text(config, tied=tied, **decided), spelling.decoder, text)
     return tower, model, Group(name=spelling.language, parts=(model,))

@@ -66,8 +66,7 @@ def seeing(
 ) -> VisionLanguage | CausalLM:
     """The tower and the language model under a spelling; `usual` is the type of a `text` config that says none."""
     eye, language, decoder = spelling
-    model = component_of(text, decoder, usual)
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, text, decoder, usual)
     if not eye:
         return replace(model, name=language)
     return VisionLanguage(

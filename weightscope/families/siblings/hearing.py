@@ -12,7 +12,6 @@ from weightscope.components.projection import Projection
 from weightscope.components.vision.projector import Projector
 from weightscope.config import Config
 from weightscope.families.common.multimodal import part
-from weightscope.families.registry import component_of
 from weightscope.families.siblings.llava import Spelling
 from weightscope.sizes import Size
 
@@ -34,18 +33,6 @@ def audio_config(
     if audio.model_type not in ("", kind):
         raise config.undeclared(f"{config.model_type} with an audio_config of {audio.model_type!r:.60} is not declared")
     return audio
-
-
-def language_model(config: Config, text: Config, spelling: Spelling, usual: str) -> CausalLM:
-    """The language model; of the type `usual` where its config does not name another.
-
-    Raises:
-        UndeclaredError: it is of a kind that has no such model.
-    """
-    model = component_of(text, spelling.decoder, usual)
-    if not isinstance(model, CausalLM):
-        raise config.undeclared(f"{config.model_type} with this text_config is not declared")
-    return model
 
 
 def language(model: CausalLM, spelling: Spelling) -> Group:

@@ -36,7 +36,5 @@ def tower_and_language(
     """
     eye, decoder = names
     vision = config.nested("vision_config").with_defaults(defaults)
-    model = component_of(decided_text_config(config), decoder, text)
-    if not isinstance(model, CausalLM):
-        raise config.undeclared(f"{config.model_type} with this text_config is not declared")
+    model = component_of(CausalLM, decided_text_config(config), decoder, text)
     return siglip_tower(vision, eye, pools=False), model

@@ -80,10 +80,8 @@ def parts_of(
     Raises:
         UndeclaredError: one of them is of a kind that has no such model.
     """
-    encoder = component_of(config.nested("vision_config"), spelling.tower(tower), types[0])
-    model = component_of(text, spelling.decoder, types[1])
-    if not isinstance(encoder, VisionEncoder) or not isinstance(model, CausalLM):
-        raise config.undeclared(f"{config.model_type} with this vision_config or text_config is not declared")
+    encoder = component_of(VisionEncoder, config.nested("vision_config"), spelling.tower(tower), types[0])
+    model = component_of(CausalLM, text, spelling.decoder, types[1])
     return Read(
         tower=encoder,
         model=model,

@@ -14,6 +14,7 @@ from weightscope.components.base import Component, Group
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
 from weightscope.components.vision.any_resolution import Newline
+from weightscope.components.vision.encoder import VisionEncoder
 from weightscope.components.vision.projector import Projector
 from weightscope.config import Config, Nullable
 from weightscope.families.registry import component_of
@@ -54,8 +55,7 @@ def original(config: Config, root: str, text: str) -> CausalLM:
     if config.architecture == "LISAForCausalLM":
         raise config.undeclared("LISA, a LLaVA with a segmentation model, is not declared")
     config = config.with_defaults(ORIGINAL)
-    model = component_of(_text(config, text), "model", text)
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, _text(config, text), "model", text)
     parts: list[Component] = [_projector(config)]
     if root == WITHIN or (root != APART and config["unfreeze_mm_vision_tower"]):
         parts.append(_tower(config))
@@ -74,7 +74,7 @@ def _tower(config: Config) -> Component:
     if name not in TOWERS:
         raise config.undeclared(f"the mm_vision_tower {name!r:.80} is not declared")
     sizes = Config(TOWERS[name], source=config.source, prefix=f"{name}.", read=config.read)
-    tower = component_of(sizes, "vision_tower.vision_model", "clip_vision_model")
+    tower = component_of(VisionEncoder, sizes, "vision_tower.vision_model", "clip_vision_model")
     return Group(name="model.vision_tower", parts=(tower,))
 
 

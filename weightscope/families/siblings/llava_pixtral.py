@@ -17,10 +17,8 @@ from weightscope.families.siblings.llava import Spelling
 
 def llava_pixtral(config: Config, spelling: Spelling) -> VisionLanguage:
     """Each patch becomes a vector."""
-    tower = component_of(config.nested("vision_config"), f"{spelling.others}vision_tower", "pixtral")
-    model = component_of(text_config(config), spelling.decoder, "llama")
-    if not isinstance(tower, PackedTower) or not isinstance(model, CausalLM):
-        raise config.undeclared("LLaVA with this vision_config or text_config is not declared")
+    tower = component_of(PackedTower, config.nested("vision_config"), f"{spelling.others}vision_tower", "pixtral")
+    model = component_of(CausalLM, text_config(config), spelling.decoder, "llama")
     if config["vision_feature_select_strategy"] != "full":
         raise config.undeclared("Pixtral's tower has no class vector: vision_feature_select_strategy must be 'full'")
     layers = feature_layers(config, tower.depth)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from weightscope.components.attention import Segments
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention.heads import Heads
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.gated_block import GatedBlock
 from weightscope.components.vision.tile_positions import GatedPositions, TilePositions

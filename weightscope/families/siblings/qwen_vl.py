@@ -72,8 +72,7 @@ def seeing(
     config: Config, spelling: tuple[str, str, str], tower: Callable[[str], GridTower], text: str
 ) -> VisionLanguage | CausalLM:
     """The tower and the language model under a spelling; `text` is the language model's type."""
-    model = component_of(language_config(config, text), spelling[2], text)
-    assert isinstance(model, CausalLM)
+    model = component_of(CausalLM, language_config(config, text), spelling[2], text)
     return beside(config, spelling, tower, model)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention.softmax import Heads
+from weightscope.components.attention.heads import Heads
 from weightscope.components.base import Repeat
 from weightscope.components.embedding import Embedding
 from weightscope.components.projection import Projection

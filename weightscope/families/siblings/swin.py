@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.relative_grid import RelativeGrid
-from weightscope.components.attention.softmax import Heads
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.vision.shifted_windows import PatchMerging, ShiftedWindows

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from weightscope.components.attention.heads import Heads
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import Scores
-from weightscope.components.attention.softmax import Attention, Heads
+from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.mixers import MixerBlock
 from weightscope.components.shared import Borrowed, HybridLayer, LowRank, SharedBlock
