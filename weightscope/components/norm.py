@@ -125,8 +125,8 @@ class LayerNorm(Component, frozen=True, kw_only=True):
         return int(self.size) * step.widths.layer_norm if step.leaves(self, self.role) else 0
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
-        """The gradients of what leaves and of what enters; more where more was kept of it."""
-        return (Moment(elements=int(self.size) * 2 * step.widths.layer_norm),)
+        """The gradient of what leaves, and one of each that was made of what enters."""
+        return (Moment(elements=int(self.size) * (step.widths.layer_norm + 1)),)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]."""

@@ -94,6 +94,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
                 kept += self.adapter * rank + (self.adapter * int(sizes[held[0]][1]) if self.adapter > 1 else 0)
         return kept
 
+    def adding(self, size: int) -> int:
+        """Elements while an adapter's answer is added to what a matrix put out, of `size` elements.
+
+        They are both and their sum; where the adapter has another type, both in it, too.
+        """
+        return size * (3 if self.adapter == 1 else 1 + 3 * self.adapter)
+
     def made(self, component: Component, role: Role, elements: int) -> int:
         """Elements of a matrix that are made in the backward pass: its gradient, or the same without quantization."""
         return elements if self.quantized or self.trains(component, role) else 0

@@ -72,6 +72,7 @@ def step_activations(
         return None, "a training step without a head over the vocabulary was not measured"
     if dropout := _dropout(declaration.config):
         return None, f"a training step with {dropout} was not measured"
+    tied = declaration.tied
     step = Step(
         widths=widths_of(model_type, 4 // computing.size),
         learned=learning.ends,
@@ -79,10 +80,14 @@ def step_activations(
         adapter=computing.adapter_size // computing.size,
         quantized=computing.quantized,
     )
-    layers = list(_layers(model.decoder, learning, step))
-    if not layers or any(layer.kept is None for layer in layers):
+    # For checkpointing, transformers has the gradient flow from the embeddings on, whatever is trained.
+    kept, checkpointed = (
+        _Estimate(model.head, model.decoder, list(_layers(model.decoder, learning, way)), way, computing, tied)
+        for way in (step, replace(step, flows=True))
+    )
+    if not kept.layers or any(layer.kept is None for layer in (*kept.layers, *checkpointed.layers)):
         return None, f"what a layer of {model_type} keeps for the backward pass is not known"
-    return _Estimate(model.head, model.decoder, layers, step, computing, declaration.tied).peaks(), ""
+    return StepActivations(kept=kept.peak(), checkpointed=checkpointed.checkpointed()), ""
 
 
 def _language_model(declaration: Declaration) -> CausalLM | None:
@@ -156,22 +161,22 @@ class _Estimate(NamedTuple):
         owner = self.decoder.embedding if self.tied else self.head
         return self.step.reaches(owner)
 
-    def peaks(self) -> StepActivations:
-        """In bytes."""
-        tokens, size = self.computing.tokens, self.computing.size
-        end, kept, through = self._end(), 0, 0
+    def peak(self) -> int:
+        """Bytes where each layer keeps what its backward pass needs."""
+        tokens, kept, most = self.computing.tokens, 0, self._forward()
         for layer in self.layers:
-            through = max(through, tokens * kept + self._backward(layer))
+            most = max(most, tokens * kept + self._backward(layer) + self.table)
             kept += layer.kept or 0
-        inputs = self.width * sum(layer.is_passed_back for layer in self.layers)
-        any_layer = max(self._backward(layer) for layer in self.layers)
-        return StepActivations(
-            kept=size * max(tokens * kept + end, through + self.table, self._forward()),
-            checkpointed=size * max(tokens * inputs + max(end, any_layer + self.table), self._forward()),
-        )
+        return self.computing.size * max(most, tokens * kept + self._end())
+
+    def checkpointed(self) -> int:
+        """Bytes where each keeps its input alone."""
+        inputs = self.computing.tokens * self.width * len(self.layers)
+        any_layer = max(map(self._backward, self.layers))
+        return self.computing.size * (inputs + max(self._end(), any_layer + self.table))
 
     def _end(self) -> int:
-        """Elements at the loss, while the head's own gradient is made, or in the backward pass through the last norm."""
+        """Elements at the loss, while the head's gradient is made, or in the backward pass through the last norm."""
         vocabulary, norm, tokens = int(self.head.vocabulary), self.decoder.final_norm, self.computing.tokens
         reached = replace(self.step, flows=self.layers[-1].is_passed_back)
         normed = (norm.saves(reached) or 0) if norm else 0

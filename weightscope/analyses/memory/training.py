@@ -125,9 +125,7 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     )
 
 
-def _activations(
-    subject: Subject, loaded: Loading, recipe: Recipe, tokens: int
-) -> tuple[StepActivations | None, str]:
+def _activations(subject: Subject, loaded: Loading, recipe: Recipe, tokens: int) -> tuple[StepActivations | None, str]:
     """The estimate, and why there is none."""
     declaration, plan = subject.declaration, Plan.of(recipe.plan)
     if declaration is None:

@@ -98,11 +98,18 @@ def moments(attention: Attention, step: Step) -> tuple[Moment, ...]:
     mixed = int(heads.count * heads.value_size)
     left = step.made(attention, Role.O_PROJ, mixed * width)
     found = [Moment(elements=int(heads.count * heads.size) * 3), Moment(elements=mixed, weight=left)]
+    if step.rank(attention, (Role.O_PROJ,)):
+        found.append(Moment(elements=width + step.adding(width)))
     if attention.norms.query:
         # Four gradients in float32, when what the kernel took and gave is free.
         found.append(Moment(elements=int(heads.count * heads.size) * (4 * step.widths.float32 - 2)))
     if _makes_all_at_once(attention):
         made = int((heads.count + heads.keys) * heads.size + heads.keys * heads.value_size)
         entered = step.made(attention, Role.Q_PROJ, made * width)
-        found.append(Moment(elements=made - saved(attention, step), weight=entered))
+        kept = saved(attention, step)
+        found.append(Moment(elements=made - kept, weight=entered))
+        if step.rank(attention, INPUTS):
+            # Nothing else is kept yet; the layer's stream and gradients of what leaves live beside them.
+            beside = width * (3 + step.adapter) + step.adapting(attention, *INPUTS)
+            found.append(Moment(elements=beside + step.adding(made) - kept))
     return (*found, *(attention.out_norm.backward(step) if attention.out_norm else ()))

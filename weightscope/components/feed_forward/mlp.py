@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
@@ -88,8 +88,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def live(self, widths: Widths) -> int:
         """What is added to, the activated gate, up and their product; gate and up, where they are made at once."""
         del widths
-        fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
-        return int(self.width + self.inner * (4 if fused else 3))
+        return int(self.width + self.inner * (4 if _is_fused(self) else 3))
 
     def saves(self, step: Step) -> int | None:
         """What enters, the gate before and after its activation and up, and for down_proj what enters it."""
@@ -111,7 +110,12 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         inner = int(self.inner)
         normed = self.norm.backward(step) if self.norm else ()
         made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
-        return (Moment(elements=3 * inner - self._product(step)), Moment(elements=inner, weight=made), *normed)
+        return (
+            Moment(elements=3 * inner - self._product(step)),
+            Moment(elements=inner, weight=made),
+            *_adapted(self, step, self._product(step)),
+            *normed,
+        )
 
     def _product(self, step: Step) -> int:
         """Elements that are kept of what enters down_proj."""
@@ -223,19 +227,27 @@ class MLP(Component, frozen=True, kw_only=True):
         reached = step.leaves(self, Role.UP_PROJ)
         return (
             self.entering(step)
-            + step.adapting(self, Role.UP_PROJ, Role.DOWN_PROJ)
+            + step.adapting(self, Role.UP_PROJ)
             + (int(self.inner) * (SAVED.get(self.activation, 2) - 1) if reached else 0)
-            + step.entering(self, Role.DOWN_PROJ)
+            + self._product(step)
         )
 
     def entering(self, step: Step) -> int:
         return step.entering(self, Role.UP_PROJ)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
-        """The gradient of what the activation gave beside down_proj's."""
-        inner = int(self.inner)
-        steps = Moment(elements=inner * (3 if self.activation in COPIES else 1))
-        return (steps, Moment(elements=inner, weight=step.made(self, Role.DOWN_PROJ, inner * int(self.width))))
+        """The gradients of what the activation gave and took, or of the first beside down_proj's.
+
+        What down_proj kept is free by then.
+        """
+        inner, product = int(self.inner), self._product(step)
+        steps = Moment(elements=inner * (4 if self.activation in COPIES else 2) - product)
+        made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
+        return (steps, Moment(elements=inner, weight=made), *_adapted(self, step, product))
+
+    def _product(self, step: Step) -> int:
+        """Elements that are kept of what enters down_proj."""
+        return step.entering(self, Role.DOWN_PROJ) + step.adapting(self, Role.DOWN_PROJ)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
@@ -258,3 +270,24 @@ class MLP(Component, frozen=True, kw_only=True):
         """What the second matrix acts on, in words."""
         made = f"{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
         return f"{self.norm.word}({made})" if self.norm else made
+
+
+def _adapted(mlp: GatedMLP | MLP, step: Step, product: int) -> Iterator[Moment]:
+    """While adapters' answers are added, which is computed again under checkpointing; `product` is kept later.
+
+    The layer's stream, what enters the MLP, and the gradients of what leaves it live beside them.
+    """
+    width, inner = int(mlp.width), int(mlp.inner)
+    beside = width * (2 if step.adapter == 1 else 3 + step.adapter)
+    if step.rank(mlp, (Role.UP_PROJ,)):
+        # Where gate and up are one matrix, the gate is not activated yet.
+        fused = _is_fused(mlp)
+        made = step.adding(2 * inner) - 3 * inner if fused else step.adding(inner) - inner
+        yield Moment(elements=beside + made - product)
+    if step.rank(mlp, (Role.DOWN_PROJ,)):
+        yield Moment(elements=beside + width + (inner if step.adapter > 1 else 0))
+
+
+def _is_fused(mlp: GatedMLP | MLP) -> bool:
+    """Whether gate and up are one matrix."""
+    return any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in mlp.items)

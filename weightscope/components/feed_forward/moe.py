@@ -203,8 +203,11 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         # Shared experts without a gate come last, so the backward pass goes through them first.
         freed = (self.shared.saves(step) or 0) if self.shared and not self.shared_gate else 0
         freed -= self.shared.entering(step) if self.shared and not self.shared_gate else 0
+        # What experts gave is free when the backward pass is within them.
+        within = max(moment.elements for moment in self.expert.backward(of_experts)) - width
         return (
             Moment(elements=chosen * width * 3 * step.widths.shares - freed),
+            Moment(elements=chosen * within - freed),
             Moment(elements=chosen * inner - freed, weight=matrix),
             Moment(elements=chosen * entered - freed, weight=entering * matrix),
             *(self.shared.backward(step) if self.shared else ()),
