@@ -278,7 +278,7 @@ def _adapted(mlp: GatedMLP | MLP, step: Step, product: int) -> Iterator[Moment]:
     The layer's stream, what enters the MLP, and the gradients of what leaves it live beside them.
     """
     width, inner = int(mlp.width), int(mlp.inner)
-    beside = width * (2 if step.adapter == 1 else 3 + step.adapter)
+    beside = width * (3 if step.adapter == 1 else 3 + step.adapter)
     if step.rank(mlp, (Role.UP_PROJ,)):
         # Where gate and up are one matrix, the gate is not activated yet.
         fused = _is_fused(mlp)

@@ -205,7 +205,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         freed -= self.shared.entering(step) if self.shared and not self.shared_gate else 0
         # What experts gave is free when the backward pass is within them.
         within = max(moment.elements for moment in self.expert.backward(of_experts)) - width
+        # What experts gave, each times its share, put in order, and its gradient; the layer's stream and inputs live.
+        given = chosen * width * (3 * step.widths.shares + (0 if of_experts.learned.whole else 1))
         return (
+            Moment(elements=2 * int(self.width) + given - freed),
             Moment(elements=chosen * width * 3 * step.widths.shares - freed),
             Moment(elements=chosen * within - freed),
             Moment(elements=chosen * inner - freed, weight=matrix),
