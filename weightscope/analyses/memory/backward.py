@@ -44,6 +44,10 @@ class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
 
     __repr__ = brief
 
+    def beside(self, held: int) -> StepActivations:
+        """Both with so many bytes that are held all the time."""
+        return StepActivations(kept=self.kept + held, checkpointed=self.checkpointed + held)
+
 
 class Computing(msgspec.Struct, frozen=True, kw_only=True):
     """How a step computes.

@@ -49,8 +49,8 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         change: what would be another.
-        per_device: bytes that each device would hold then.
-        saved: how many bytes less that is; negative for more.
+        per_device: bytes that each device would hold then, without activations.
+        saved: how many bytes less each device needs; negative for more.
     """
 
     change: str
@@ -70,6 +70,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
         per_device: on each device.
         usable: of each device that was named; None where none was.
         activations: an estimate of what a step needs beside; None where it is not estimated.
+        with_activations: what one device needs in all; None where that is not estimated, and for several devices.
         savings: what other ways would save, one change at a time.
         notes: what is not counted.
     """
@@ -82,6 +83,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     per_device: int
     usable: int | None
     activations: StepActivations | None
+    with_activations: StepActivations | None
     savings: tuple[Saving, ...]
     notes: tuple[str, ...]
 
@@ -120,7 +122,8 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
         per_device=total,
         usable=usable,
         activations=live,
-        savings=tuple(_savings(subject, loaded, model, recipe, total)),
+        with_activations=live.beside(total) if live and recipe.devices == 1 else None,
+        savings=(*_savings(subject, loaded, model, recipe, total), *_recomputed(live, total)),
         notes=(*found.notes, *([f"Activations are not estimated: {unestimated}."] if unestimated else [])),
     )
 
@@ -148,8 +151,10 @@ def _activations(subject: Subject, loaded: Loading, recipe: Recipe, tokens: int)
 
 
 def training_findings(found: Training) -> Iterator[Finding]:
-    """Why it does not fit, if it does not."""
-    if found.usable is not None and found.per_device > found.usable:
+    """Why it does not fit, if it does not; a warning where only an estimate says so."""
+    if found.usable is None:
+        return
+    if found.per_device > found.usable:
         yield Finding(
             code="does-not-fit",
             severity="error",
@@ -157,6 +162,17 @@ def training_findings(found: Training) -> Iterator[Finding]:
             expected=found.usable,
             actual=found.per_device,
             hint="the table says what saves how much",
+        )
+    elif (whole := found.with_activations) and whole.kept > found.usable:
+        saves = whole.checkpointed <= found.usable
+        yield Finding(
+            code="does-not-fit",
+            severity="warning",
+            message=f"with activations a step needs about {whole.kept:,} bytes of the device, which may use"
+            f" {found.usable:,}",
+            expected=found.usable,
+            actual=whole.kept,
+            hint="activation checkpointing is enough" if saves else "choose a smaller --batch or --context",
         )
 
 
@@ -240,6 +256,12 @@ def _savings(subject: Subject, loaded: Loading, model: _Model, recipe: Recipe, t
         yield Saving(change=words, per_device=held, saved=total - held)
     if recipe.plan == "full":
         yield from _with_adapters(subject, loaded, recipe, total)
+
+
+def _recomputed(live: StepActivations | None, total: int) -> Iterator[Saving]:
+    """Activation checkpointing, where it is known what it saves."""
+    if live:
+        yield Saving(change="activation checkpointing", per_device=total, saved=live.kept - live.checkpointed)
 
 
 def _with_adapters(subject: Subject, loaded: Loading, recipe: Recipe, total: int) -> Iterator[Saving]:
