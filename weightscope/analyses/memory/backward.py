@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from weightscope.analyses.memory.kept import runnable_in
 from weightscope.analyses.memory.learning import Learning
-from weightscope.analyses.memory.measured import STEPS, language_type, widths_of
+from weightscope.analyses.memory.measured import PASSES, STEPS, language_type, widths_of
 from weightscope.brief import brief
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
@@ -91,6 +91,8 @@ def step_activations(
     )
     if not kept.layers or any(layer.kept is None for layer in (*kept.layers, *checkpointed.layers)):
         return None, f"what a layer of {model_type} keeps for the backward pass is not known"
+    if model_type not in PASSES and not all(layer.is_passed_back for layer in kept.layers):
+        return None, f"a pass of {model_type} through frozen layers was not measured"
     return StepActivations(kept=kept.peak(), checkpointed=checkpointed.checkpointed()), ""
 
 
