@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from weightscope.analyses.memory.kept import runnable_in
 from weightscope.analyses.memory.learning import Learning
-from weightscope.analyses.memory.measured import PASSES, STEPS, language_type, widths_of
+from weightscope.analyses.memory.measured import PASSES, SHARED_FIRST, STEPS, language_type, widths_of
 from weightscope.brief import brief
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
-from weightscope.components.embedding import Head
+from weightscope.components.embedding import Embedding, Head
 from weightscope.components.step import Moment, Step
 from weightscope.components.walk import find
 from weightscope.config import Config
@@ -83,6 +83,7 @@ def step_activations(
         flows=learning.senses,
         adapter=computing.adapter_size // computing.size,
         quantized=computing.quantized,
+        shared_first=model_type in SHARED_FIRST,
     )
     # For checkpointing, transformers has the gradient flow from the embeddings on, whatever is trained.
     kept, checkpointed = (
@@ -169,7 +170,7 @@ class _Estimate(NamedTuple):
 
     def peak(self) -> int:
         """Bytes where each layer keeps what its backward pass needs."""
-        tokens, kept, most = self.computing.tokens, 0, self._forward()
+        tokens, kept, most = self.computing.tokens, 0, max(self._forward(), self._tables())
         for layer in self.layers:
             most = max(most, tokens * kept + self._backward(layer) + self.table)
             kept += layer.kept or 0
@@ -179,7 +180,7 @@ class _Estimate(NamedTuple):
         """Bytes where each keeps its input alone."""
         inputs = self.computing.tokens * self.width * len(self.layers)
         any_layer = max(map(self._backward, self.layers))
-        return self.computing.size * (inputs + max(self._end(), any_layer + self.table))
+        return self.computing.size * max(inputs + max(self._end(), any_layer + self.table), self._tables())
 
     def _end(self) -> int:
         """Elements at the loss, while the head's gradient is made, or in the backward pass through the last norm."""
@@ -190,12 +191,19 @@ class _Estimate(NamedTuple):
         moments = [Moment(elements=normed + entering + LOGITS * self.step.widths.float32 * vocabulary)]
         if self._trains_head:
             moments.append(Moment(elements=normed + entering + vocabulary + self.width, weight=self.matrix))
-        if self.step.reaches(self.decoder.embedding):
-            # The gradient of the embeddings, when nothing else is left; of a tied table both, and their sum.
-            moments.append(Moment(elements=self.width, weight=self.matrix + 2 * self.table))
         if norm and reached.past(norm).flows:
             moments += [Moment(elements=normed + m.elements, weight=self.table) for m in norm.backward(reached)]
         return max(tokens * moment.elements + moment.weight for moment in moments)
+
+    def _tables(self) -> int:
+        """Elements while the embeddings' gradients are made, when nothing else is left; of a tied table a sum too."""
+        tables = [0]
+        if self.step.reaches(self.decoder.embedding):
+            tables.append(self.matrix + 2 * self.table)
+        positions = self.decoder.positions
+        if isinstance(positions, Embedding) and self.step.reaches(positions):
+            tables.append(int(positions.rows) * int(positions.width))
+        return self.computing.tokens * self.width + max(tables)
 
     def _backward(self, layer: _Layer) -> int:
         """Elements while the backward pass is in a layer: what it keeps up to the part that computes, and gradients."""

@@ -15,7 +15,9 @@ WIDE_SHARES = frozenset(
 # Their norms multiply by the weight in float32.
 WIDE_NORMS = frozenset({"afmoe", "helium", "olmo2", "olmo3"})
 # Their routers get what enters in float32.
-WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "glm4_moe", "glm4_moe_lite", "solar_open"})
+WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "ernie4_5_moe", "glm4_moe", "glm4_moe_lite", "solar_open"})
+# In their mixtures the shared experts compute before the others.
+SHARED_FIRST = frozenset({"ernie4_5_moe", "hunyuan_v1_moe"})
 # How many elements of float32 their layer norms keep of each that enters; those of others keep what enters.
 LAYER_NORMS = {"cohere": 3, "cohere2": 3, "olmo": 1}
 # Types whose pass was measured.

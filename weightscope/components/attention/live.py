@@ -9,7 +9,7 @@ from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import RotatedNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.live import Widths
-from weightscope.components.norm import NumberedNorms
+from weightscope.components.norm import LayerNorm, NumberedNorms
 from weightscope.components.step import Moment, Step
 from weightscope.roles import Role
 
@@ -55,7 +55,7 @@ def _mixing(attention: Attention, step: Step) -> Iterator[int]:
     queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
     values, mixed = int(heads.keys * heads.value_size), int(heads.count * heads.value_size)
     yield queries + keys + values + mixed + int(heads.count) * step.widths.float32
-    if _makes_all_at_once(attention):
+    if _is_put_together(attention):
         # Values are a part of what was made at once, and keep all of it.
         yield queries + keys
     if attention.gated and not attention.gates_heads:
@@ -64,19 +64,28 @@ def _mixing(attention: Attention, step: Step) -> Iterator[int]:
     for norm, size in ((attention.norms.query, queries), (attention.norms.key, keys)):
         if norm is not None:
             one = norm.norm if isinstance(norm, NumberedNorms) else norm
-            yield size * one.saves(step) // max(int(one.size), 1)
+            # Of what was made at once a layer norm keeps its part, which is kept anyway.
+            kept = 0 if _is_put_together(attention) and isinstance(one, LayerNorm) else one.saves(step)
+            yield size * kept // max(int(one.size), 1)
 
 
 def _leaving(attention: Attention, step: Step) -> int:
     """What is kept of what enters o_proj, where that is not what the kernel gave; and its norm."""
     kept = step.adapting(attention, Role.O_PROJ)
     if attention.out_norm:
-        kept += attention.out_norm.saves(step.past(attention))
+        # In float32 the norm keeps what the kernel gave, which is kept anyway.
+        shared = int(attention.out_norm.size) if step.widths.float32 == 1 else 0
+        kept += attention.out_norm.saves(step.past(attention)) - shared
     # Queries that were put together lie in another order, and what the heads put out is copied back.
-    copied = _makes_all_at_once(attention) or _turned_part(attention) is not None
+    copied = _is_put_together(attention) or _turned_part(attention) is not None
     if copied or attention.gated or attention.out_norm:
         kept += step.entering(attention, Role.O_PROJ)
     return kept
+
+
+def _is_put_together(attention: Attention) -> bool:
+    """Whether one matrix makes queries, keys and values, and the rotation makes queries and keys again."""
+    return _makes_all_at_once(attention) and isinstance(attention.positions, Rope | Axial)
 
 
 def _makes_all_at_once(attention: Attention) -> bool:
@@ -90,14 +99,16 @@ def _turned_part(attention: Attention) -> int | None:
 
 
 def moments(attention: Attention, step: Step) -> tuple[Moment, ...]:
-    """Three gradients of the queries while they are turned back; what comes out beside o_proj's; what goes in.
+    """Gradients of what the kernel takes and gave; three of queries while they are turned back; matrices' gradients.
 
-    That is where one matrix makes queries, keys and values: its gradient is larger than o_proj's.
+    That of what makes queries, keys and values is larger than o_proj's where it is one matrix.
     """
     heads, width = attention.heads, int(attention.width)
     mixed = int(heads.count * heads.value_size)
     left = step.made(attention, Role.O_PROJ, mixed * width)
-    found = [Moment(elements=int(heads.count * heads.size) * 3), Moment(elements=mixed, weight=left)]
+    kernel = int((heads.count + heads.keys) * heads.size + heads.keys * heads.value_size) + mixed
+    turned = int(heads.count * heads.size) * 3
+    found = [Moment(elements=max(kernel, turned)), Moment(elements=mixed, weight=left)]
     if step.rank(attention, (Role.O_PROJ,)):
         found.append(Moment(elements=width + step.adding(width)))
     if attention.norms.query:
@@ -112,4 +123,7 @@ def moments(attention: Attention, step: Step) -> tuple[Moment, ...]:
             # Nothing else is kept yet; the layer's stream and gradients of what leaves live beside them.
             beside = width * (3 + step.adapter) + step.adapting(attention, *INPUTS)
             found.append(Moment(elements=beside + step.adding(made) - kept))
-    return (*found, *(attention.out_norm.backward(step) if attention.out_norm else ()))
+    if attention.out_norm:
+        entering = step.entering(attention, Role.O_PROJ) + step.adapting(attention, Role.O_PROJ)
+        found += [Moment(elements=normed.elements - entering) for normed in attention.out_norm.backward(step)]
+    return tuple(found)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 COPIES = {"gelu_new": 4, "relu2": 3}
 # How many of them the backward pass needs, with what comes out.
 SAVED = {"relu": 1, "gelu_new": 5, "quick_gelu": 3}
+# How many gradients and copies live while the backward pass goes through them.
+GRADIENTS = {"relu2": 4, "gelu_new": 3, "quick_gelu": 3}
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
@@ -108,13 +110,14 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         What down_proj kept is free by then.
         """
         inner = int(self.inner)
+        product = self._product(step)
         normed = self.norm.backward(step) if self.norm else ()
         made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
         return (
-            Moment(elements=3 * inner - self._product(step)),
+            Moment(elements=3 * inner - product),
             Moment(elements=inner, weight=made),
-            *_adapted(self, step, self._product(step)),
-            *normed,
+            *_adapted(self, step, product),
+            *(Moment(elements=moment.elements - product) for moment in normed),
         )
 
     def _product(self, step: Step) -> int:
@@ -241,7 +244,7 @@ class MLP(Component, frozen=True, kw_only=True):
         What down_proj kept is free by then.
         """
         inner, product = int(self.inner), self._product(step)
-        steps = Moment(elements=inner * (4 if self.activation in COPIES else 2) - product)
+        steps = Moment(elements=inner * GRADIENTS.get(self.activation, 2) - product)
         made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
         return (steps, Moment(elements=inner, weight=made), *_adapted(self, step, product))
 
@@ -278,7 +281,7 @@ def _adapted(mlp: GatedMLP | MLP, step: Step, product: int) -> Iterator[Moment]:
     The layer's stream, what enters the MLP, and the gradients of what leaves it live beside them.
     """
     width, inner = int(mlp.width), int(mlp.inner)
-    beside = width * (3 if step.adapter == 1 else 3 + step.adapter)
+    beside = width * (2 if step.adapter == 1 else 3 + step.adapter)
     if step.rank(mlp, (Role.UP_PROJ,)):
         # Where gate and up are one matrix, the gate is not activated yet.
         fused = _is_fused(mlp)

@@ -200,13 +200,13 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         entering = 2 if isinstance(self.expert, GatedMLP) else 1
         # Two gradients of what entered, when all is free that experts made of it.
         entered = width + entering * inner - (width + 2 * entering * inner)
-        # Shared experts without a gate come last, so the backward pass goes through them first.
-        last = self.shared if self.shared and not self.shared_gate else None
+        # Shared experts without a gate mostly come last, so the backward pass goes through them first.
+        last = None if self.shared_gate or step.shared_first else self.shared
         freed = (last.saves(step) or 0) - last.entering(step) if last else 0
         # What experts gave is free when the backward pass is within them.
         within = max(moment.elements for moment in self.expert.backward(of_experts)) - width
         # What they gave, times its share and put in order, and its gradient, while the stream and their input live.
-        copies = (2 if self.shared else 3) * step.widths.shares + (0 if of_experts.learned.whole else 1)
+        copies = (2 if self.shared and not step.shared_first else 3) * step.widths.shares + (0 if of_experts.learned.whole else 1)
         return (
             Moment(elements=2 * int(self.width) + chosen * width * copies - freed),
             Moment(elements=chosen * width * 3 * step.widths.shares - freed),
