@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from weightscope.checkpoint.entry import FileHeader
+from weightscope.checkpoint.safetensors import safetensors_header
+from weightscope.checkpoint.slices import LocalFile
+
 F32 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 FOUR_BYTES = b"\x00\x00\x80\x3f"
 
@@ -16,6 +20,12 @@ def safetensors_bytes(header: dict[str, Any] | str | bytes, data: bytes = b"") -
         header = json.dumps(header)
     raw = header.encode() if isinstance(header, str) else header
     return len(raw).to_bytes(8, "little") + raw + data
+
+
+def read_safetensors(path: Path) -> FileHeader:
+    """The header of one file."""
+    with LocalFile(path) as data:
+        return safetensors_header(data, path)
 
 
 def write_safetensors(path: Path, *names: str) -> Path:

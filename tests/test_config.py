@@ -121,6 +121,8 @@ def test_both_spellings_of_the_dtype(keys: dict[str, Any], dtype: str | None) ->
         (["LlamaModel"], True),
         (["LlamaForCausalLM"], False),
         (["GPT2LMHeadModel"], False),
+        (["Qwen2ForProcessRewardModel"], False),
+        (["RoFormerModel"], True),
         ([], False),
         (None, False),
         ("x", False),
@@ -159,3 +161,17 @@ def test_published_config_with_text_after_its_json(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}) + "\nof the model\n")
     with pytest.raises(ConfigError, match="the JSON ends at line 2, column 1, and 13 more characters follow"):
         read_config(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ({}, "id2label"),
+        ({"id2label": {"0": "no", "1": "yes", "2": "maybe"}}, "id2label"),
+        ({"num_labels": 50}, "num_labels"),
+        ({"num_labels": 50, "id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "num_labels"),
+    ],
+)
+def test_classes_as_transformers_counts_them(keys: dict[str, Any], key: str) -> None:
+    labels = Config(keys).labels
+    assert (labels, labels.text) == (GPT2Config(**keys).num_labels, key)

@@ -68,6 +68,56 @@ def test_nothing_that_fetches_is_imported_for_files_here(model: str) -> None:
     assert imported("inspect", model) & {"weightscope.checkpoint.streamed", "concurrent.futures", "logging"} == set()
 
 
+# Of what is imported for a plain Llama, these call no function: they hold types, tables, and the maths of `forward`.
+IDLE = {
+    "weightscope.checkpoint.entry",
+    "weightscope.checkpoint.foreign",
+    "weightscope.checkpoint.location",
+    "weightscope.checkpoint.sets",
+    "weightscope.commands.completing",
+    "weightscope.components.attention.frequencies",
+    "weightscope.components.attention.live",
+    "weightscope.components.attention.scores",
+    "weightscope.components.feed_forward.activations",
+    "weightscope.components.live",
+    "weightscope.components.running",
+    "weightscope.components.work",
+    "weightscope.families.common.defaults",
+    "weightscope.families.table",
+    "weightscope.findings",
+    "weightscope.output.document",
+}
+# Prints those modules: a function is called once the import of no module is under way.
+CALLS = """
+import os, sys
+called, imports = set(), 0
+def note(frame, event, argument):
+    global imports
+    if event in ("call", "return") and frame.f_code.co_name == "<module>":
+        imports += 1 if event == "call" else -1
+    elif event == "call" and not imports:
+        called.add(frame.f_code.co_filename)
+from weightscope.cli import main
+sys.setprofile(note)
+try:
+    main()
+except SystemExit:
+    sys.setprofile(None)
+ours = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("weightscope")}
+idle = {name for name, file in ours.items() if file not in called and not file.endswith("__init__.py")}
+print(*idle, file=sys.stderr)
+"""
+
+
+def test_a_plain_inspect_imports_what_it_calls() -> None:
+    """Each module takes 0.1 ms to import, whatever is in it; 144 of them took a third of all the time."""
+    idle = set(python(CALLS, "inspect", LLAMA).stderr.split())
+    assert idle <= IDLE, "import it where it is called, or for type checking alone"
+    loaded = imported("inspect", LLAMA)
+    assert len([name for name in loaded if name.startswith("weightscope")]) < 130
+    assert loaded & {"contextvars", "encodings.utf_8_sig", "numpy", "rich", "shlex", "tempfile"} == set()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
     assert help_of(command_named(name)).summary == COMMANDS[name]

@@ -91,9 +91,9 @@ def _run() -> int:
 
 def end_on_interrupt() -> None:
     """From now on Ctrl-C ends the process."""
-    from weightscope import interrupt
+    from weightscope.interrupt import end_on_interrupt
 
-    interrupt.end_on_interrupt()
+    end_on_interrupt()
 
 
 def _is_alone() -> bool:

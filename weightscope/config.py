@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from weightscope.brief import plural
 from weightscope.checkpoint.dtypes import TORCH_NAMES
@@ -23,15 +26,21 @@ GIT_LFS = b"version https://git-lfs"
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
+# What follows `For`, which `RoFormer` has in its own name.
+TASK = re.compile(r"For([A-Z].*)")
 ZERO = "a size or count that is used as a divisor is 0"
 # What Python itself raises where values do not go together.
 FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
 class Reads(set[str]):
-    """The keys asked for so far, and the last of them."""
+    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken."""
 
     last = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes: set[str] = set()
 
     def add(self, key: str, /) -> None:
         """Note that a key is asked for."""
@@ -39,7 +48,7 @@ class Reads(set[str]):
         super().add(key)
 
 
-class Nullable(NamedTuple):
+class Nullable(msgspec.Struct, frozen=True):
     """A default that a family states for a key that may be null: its type where there is a value, and the default.
 
     With `fills` the class puts the default in the place of null, too.
@@ -127,20 +136,24 @@ class Config:
     @property
     def is_base_model(self) -> bool:
         """Whether the config was saved with a model without head (`LlamaModel`), whose names carry no root prefix."""
-        return self.architecture.endswith("Model") and not self.architecture.endswith(("LMHeadModel", "MTModel"))
+        name = self.architecture
+        return name.endswith("Model") and not name.endswith(("LMHeadModel", "MTModel")) and not self.task
 
     @property
     def task(self) -> str:
         """What the model was saved for: what follows `For` in its architecture; empty where nothing says so."""
-        return self.architecture.partition("For")[2]
+        found = TASK.search(self.architecture)
+        return found[1] if found else ""
 
     @property
-    def labels(self) -> int:
-        """Classes of a classifier: transformers writes them as `id2label`, and leaves out its default of two."""
+    def labels(self) -> Size:
+        """Classes of a classifier: `num_labels`, which transformers sets last, or the names in `id2label`, or two."""
         names, count = self.data.get("id2label"), self.data.get("num_labels")
         if isinstance(count, int):
             self._check_bounds("num_labels", count)
-        return len(names) if isinstance(names, dict) else count if isinstance(count, int) and count > 0 else 2
+            if count > 0:
+                return Size(count, "num_labels")
+        return Size(len(names) if isinstance(names, dict) else 2, "id2label")
 
     @property
     def dtype(self) -> str | None:
@@ -168,6 +181,7 @@ class Config:
         self, defaults: Mapping[str, Any], attribute_map: Mapping[str, str] = MappingProxyType({})
     ) -> Config:
         """The same keys under another class's defaults and other spellings."""
+        self.read.classes.update(self.prefix + key for key in (*defaults, *attribute_map))
         return Config(
             self.data,
             source=self.source,
@@ -257,7 +271,7 @@ def _decoded(raw: bytes, path: Path) -> object:
     """
     try:
         # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
-        data: object = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)
+        data: object = json.loads(raw.removeprefix(BOM_UTF8).decode(), object_pairs_hook=once)
         if SURROGATE.search(raw):
             json.dumps(data, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:

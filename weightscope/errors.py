@@ -87,7 +87,8 @@ class UnknownTensorError(UsageError, KeyError):
 
 def printable_path(path: Where) -> str:
     """A path as text, bytes that are no UTF-8 spelled out: JSON has no place for them."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = os.fspath(path)
+    return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def one_line(text: str, limit: int = 600) -> str:

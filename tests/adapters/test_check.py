@@ -61,6 +61,23 @@ def test_names_in_memory_that_are_numbers_in_the_base(saved: Callable[[str], Pat
     assert not [finding for finding in ws.open(tmp_path, base=base).check() if finding.severity == "error"]
 
 
+def test_a_classifier_under_one_of_the_two_names_that_peft_gives(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """For SEQ_CLS and TOKEN_CLS, PEFT has classifier and score saved, whichever the model has."""
+    base = saved("bert-classifier")
+    weights = load_file(base / "model.safetensors")
+    queries = {n.removesuffix(".weight"): t.shape for n, t in weights.items() if n.endswith("query.weight")}
+    factors = write_lora(tmp_path, queries, "query")
+    head = {f"base_model.model.classifier.{part}": weights[f"classifier.{part}"] for part in ("weight", "bias")}
+    settings = json.loads((tmp_path / "adapter_config.json").read_text())
+    settings |= {"modules_to_save": ["classifier", "score"], "task_type": "SEQ_CLS"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    save_file(factors | head, tmp_path / "adapter_model.safetensors")
+    assert not ws.open(tmp_path, base=base).check()
+    save_file(factors, tmp_path / "adapter_model.safetensors")
+    (finding,) = ws.open(tmp_path, base=base).check()
+    assert finding.message == "modules_to_save names classifier, score, of which no tensor is stored"
+
+
 def write_lora(folder: Path, modules: Mapping[str, tuple[int, ...]], *targets: str) -> Tensors:
     """A LoRA of rank 2 for matrices of these shapes, under the names that PEFT gives; and its tensors."""
     factors: Tensors = {}

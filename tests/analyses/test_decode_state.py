@@ -16,7 +16,7 @@ from tests.families.remote_code import REMOTE, Remote, write
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_hybrids import RECURRENT_GEMMA
 from weightscope.analyses.memory.kept import Kept, kept_by
-from weightscope.analyses.memory.state import Sizing, decode_state, logical_bytes
+from weightscope.analyses.memory.state import Sizing, decode_state
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import CausalLM
 from weightscope.errors import NotImplementedByWeightscope
@@ -76,7 +76,7 @@ def test_the_state_is_what_transformers_keeps(tiny: Tiny, tmp_path: Path) -> Non
     for place, (tokens, batch) in enumerate((SHORT, LONG)):
         expected = needed(tiny.name, place, cached_bytes(oracle, tokens, batch, source))
         asked = sizing(tokens, batch, source)
-        assert decode_state(kept, asked).total.logical == logical_bytes(kept, asked) == expected
+        assert decode_state(kept, asked).total.logical == expected
 
 
 def needed(name: str, place: int, cached: int) -> int:
@@ -99,7 +99,7 @@ def test_types_with_code_of_their_own(remote: Remote, tmp_path: Path) -> None:
     kept, oracle = kept_of(tmp_path / "config.json"), prepared(remote.oracle.build())
     for place, (tokens, batch) in enumerate((SHORT, LONG)):
         expected = needed(remote.name, place, cached_bytes(oracle, tokens, batch))
-        assert logical_bytes(kept, sizing(tokens, batch)) == expected
+        assert decode_state(kept, sizing(tokens, batch)).total.logical == expected
 
 
 @pytest.mark.parametrize("vectors", [7, 20])
@@ -116,7 +116,7 @@ def test_images_beside_the_text(vectors: int, tmp_path: Path) -> None:
     with torch.no_grad():
         cache = oracle(input_ids=ids, cross_attention_states=images, use_cache=True).past_key_values
     expected = sum(t.numel() * 2 for layer in cache.layers for t in (layer.keys, layer.values) if t is not None)
-    assert logical_bytes(kept, sizing(4, 2, source=vectors)) == expected
+    assert decode_state(kept, sizing(4, 2, source=vectors)).total.logical == expected
 
 
 def test_a_layer_that_says_nothing_is_refused(tmp_path: Path) -> None:

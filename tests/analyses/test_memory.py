@@ -1,4 +1,4 @@
-"""What `memory` says of weights and of pages, and what it refuses."""
+"""What `memory` says of weights, states and devices, and what it refuses."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ INDEXED = [model for model in MODELS if model["index"] and (model["index"]["meta
 MORE = {
     "FlagAlpha/Atom-7B": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
     "wangyantong/internlm-chat-7b-ft": (4096, "32 rotary tables of 64 elements are in float32, the weights in float16"),
+    "openpangu/Embedded-7B": (4352, "34 rotary tables of 64 elements are in float32, the weights in bfloat16"),
     "tiiuae/falcon-180B-chat": (65024 * 14848 * 2, "the head is tied and stored too"),
     "tiiuae/falcon-40b": (65024 * 8192 * 2, "the head is tied and stored too"),
     "nvidia/LocateAnything-3B-ft": (152681 * 2048 * 2, "the head is tied and stored too"),
@@ -194,34 +195,6 @@ def test_numbers_and_types_that_are_none_are_refused(asked: dict[str, Any], said
         weightscope.open(ROOT / "fixtures" / "llama").memory(**asked)
 
 
-# Reserved bytes by vLLM's rules, by hand.
-def test_pages_of_one_kind_of_layer() -> None:
-    """100 tokens are 7 pages of 16."""
-    found = weightscope.open(ROOT / "fixtures" / "llama").memory(context=100, batch=2).state
-    assert found
-    assert found.total.reserved == 2 * 7 * 16 * 96
-
-
-def test_pages_of_windows(tmp_path: Path) -> None:
-    """Gemma 2: 21 layers of all tokens; 21 of the last 4,095, the new one, and a page more: ⌈4,096/16⌉ + 1 = 257."""
-    state = of_config("google/gemma-2-9b-it", tmp_path, context=10000).state
-    assert state
-    page = 16 * 8 * (256 + 256) * 2
-    assert [row.reserved for row in state.rows] == [21 * 257 * page, 21 * 625 * page]
-
-
-def test_pages_as_large_as_a_recurrent_state(tmp_path: Path) -> None:
-    """Qwen3.5: a delta net keeps 3 columns of its convolution; pages of keys get tokens until they are as large."""
-    state = of_config("Qwen/Qwen3.5-27B", tmp_path, context=10000).state
-    assert state
-    recurrent = 48 * 128 * 128 * 4 + 3 * (16 + 16 + 48) * 128 * 2
-    small = 16 * 4 * (256 + 256) * 2
-    tokens = 16 * -(-recurrent // small)
-    page = tokens * 4 * (256 + 256) * 2
-    assert recurrent <= page < recurrent + small
-    assert state.total.reserved == 48 * page + 16 * -(-10000 // tokens) * page
-
-
 # Of Llama-3.1-70B's 80 layers: what every rank has whole, and what ranks divide.
 NORMS = (2 * 80 + 1) * 8192 * 2
 KEYS = 80 * 2 * 1024 * 8192 * 2
@@ -259,6 +232,27 @@ def test_heads_that_ranks_do_not_divide_are_a_finding(tmp_path: Path) -> None:
     ]
     assert found.fit
     assert not found.fit.fits
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "said"),
+    [
+        # Two key heads are repeated, but 14 heads of queries are not.
+        ("Qwen/Qwen2.5-0.5B", 4, ["14 attention heads"]),
+        # 151,936 rows are a multiple of 64, but not of 14.
+        ("Qwen/Qwen2.5-0.5B", 14, ["the 151,936 rows of the padded vocabulary", "the 4,864 elements within an MLP"]),
+        ("Qwen/Qwen3.5-27B", 16, ["24 attention heads"]),
+        # A recurrence's heads are not repeated.
+        ("Qwen/Qwen3.5-27B", 96, ["recurrence of 48 heads"]),
+        ("Qwen/Qwen3-30B-A3B", 8, []),
+        ("Qwen/Qwen3-30B-A3B", 32, []),
+    ],
+)
+def test_what_vllm_refuses_to_divide_is_a_finding(name: str, ranks: int, said: list[str], tmp_path: Path) -> None:
+    found = of_config(name, tmp_path, context=100, gpu="h200", gpus=ranks)
+    assert [f.message for f in found.findings] == [f"{what} cannot be divided by {ranks} tensor ranks" for what in said]
+    assert found.fit
+    assert found.fit.fits is not bool(said)
 
 
 def test_stages_have_layers_and_what_stands_before_and_after_them(tmp_path: Path) -> None:

@@ -4,64 +4,64 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from contextlib import suppress
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import weightscope
-from weightscope.analyses.memory.as_gguf import KNOWN, typed
+from weightscope.analyses.memory import as_gguf
+from weightscope.analyses.memory.as_gguf import AsFile, typed
 from weightscope.analyses.memory.file_types import FILE_TYPES
+from weightscope.api.converting import as_file
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.families.declaration import declare
-from weightscope.gguf.opening import declared, described
-from weightscope.roles import Role
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "fixtures" / "llama.cpp"
-# The model type and the width of a head, which the lists do not say.
-MODELS = {
-    "qwen3-0.6b": ("qwen3", 128),
-    "qwen3-14b": ("qwen3", 128),
-    "meta-llama-3.1-70b-instruct": ("llama", 128),
-    "gemma-3-4b-it": ("gemma3_text", 256),
-}
-STEMS = {
-    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
+# What llama.cpp's lists are of; a name is that of a published config.
+MODELS: dict[str, str | dict[str, Any]] = {
+    "qwen3-0.6b": {
+        "model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28,
+        "num_attention_heads": 16, "num_key_value_heads": 8, "vocab_size": 151936, "tie_word_embeddings": False,
+    },
+    "qwen3-14b": {
+        "model_type": "qwen3", "hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40,
+        "num_attention_heads": 40, "num_key_value_heads": 8, "vocab_size": 151936, "tie_word_embeddings": False,
+    },
+    "meta-llama-3.1-70b-instruct": "meta-llama__Llama-3.1-70B",
+    "gemma-3-4b-it": {
+        "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34,
+        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 262144,
+    },
+    "deepseek-v3.1": "deepseek-ai__DeepSeek-V3-OME",
+    "nvidia-nemotron-3-nano-30b-a3b": "nvidia__NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4",
+    "gpt-oss-120b": {
+        "model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "num_hidden_layers": 36,
+        "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 64, "num_local_experts": 128,
+        "vocab_size": 201088, "tie_word_embeddings": False,
+    },
+    # The list is of a file without the layer that predicts a further token.
+    "qwen3-coder-next": {
+        "model_type": "qwen3_next", "hidden_size": 2048, "intermediate_size": 5120, "num_hidden_layers": 48,
+        "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256, "linear_num_key_heads": 16,
+        "linear_num_value_heads": 32, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
+        "full_attention_interval": 4, "num_experts": 512, "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512, "vocab_size": 151936, "tie_word_embeddings": False,
+    },
 }  # fmt: skip
-# What llama.cpp's rules take a matrix for, by a part of its name; gate and up have the same types in all file types.
-CATEGORIES = {
-    "token_embd.": "embedding", "attn_qkv.": "values", "attn_v.": "values", "attn_k.": "keys",
-    "attn_q.": "queries", "attn_output.": "output", "ffn_up": "up", "ffn_gate": "up", "ffn_down": "down",
-    "output.": "head",
-}  # fmt: skip
-ROLES = {
-    Role.V_PROJ: "values", Role.TOKEN_EMBEDDING: "embedding", Role.LM_HEAD: "head", Role.K_PROJ: "keys",
-    Role.Q_PROJ: "queries", Role.O_PROJ: "output", Role.UP_PROJ: "up", Role.GATE_PROJ: "up", Role.DOWN_PROJ: "down",
-}  # fmt: skip
-# What the converter wrote, but for types that are not known and for files made with options that fuse matrices.
-UNKNOWN = (
-    "apertus", "bert", "distilbert", "eurobert", "flan-t5", "mmproj", "modern-bert", "nomic-bert", "qwen2vl", "qwen3vl",
-    "roberta", "t5", "umt5", "gemma-embedding",
-    "bamba", "cohere2", "deepseek", "dots1", "ernie4_5-moe", "exaone", "falcon", "gemma3n", "gemma4", "glm4moe",
-    "gpt-oss", "gpt2", "granitehybrid", "hunyuan-moe", "jamba", "lfm2", "llama4", "mamba", "minimax", "mistral3",
-    "nemotron_h", "olmo3", "phimoe", "qwen35", "qwen3next",
-)  # fmt: skip
+# Files made with options that fuse matrices; of one whose two norms have each other's names; with a head of classes.
+OTHERWISE = ("llama-fused", "qwen3-fused", "falcon-40b", "roberta-classes")
 FILES = [
     path
     for path in sorted((ROOT / "fixtures" / "gguf").glob("*.gguf"))
-    if not path.stem.startswith(UNKNOWN) and not path.stem.endswith("-fused")
+    if not path.stem.startswith("mmproj") and path.stem not in OTHERWISE
 ]
-SIZES = {
-    "n_embd": "hidden_size", "n_ff": "intermediate_size", "n_vocab": "vocab_size", "n_layer": "num_hidden_layers",
-    "n_head": "num_attention_heads", "n_head_kv": "num_key_value_heads",
-}  # fmt: skip
+# Tables of a rotation's factors are not counted.
+FACTORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 # Of Gemma 3 270M in Q4_K_M and SmolLM2 135M in Q4_1, as they lie on PyPI: the bytes of all their tensors.
 REAL = {
     "Q4_K_M": (
@@ -91,67 +91,66 @@ def published(name: str) -> dict[str, Any]:
     return found
 
 
-def types_of(config: dict[str, Any], file_type: str) -> dict[str, str]:
-    """The element type of each matrix, by llama.cpp's name of it."""
-    declaration = declare(Config(config))
+def laid_out(config: dict[str, Any], *, ahead: bool = False) -> AsFile:
+    """As the converter writes it without the quantization, with layers that predict further tokens or without."""
+    declaration = declare(Config({key: value for key, value in config.items() if key != "quantization_config"}))
     assert declaration
-    found = {}
-    for group in typed(declaration, file_type):
-        (dtype, _), *_ = group.counts
-        for name in group.every_name:
-            layer = re.search(r"layers\.(\d+)\.(.+)\.weight", name)
-            if layer and layer[2] in STEMS:
-                found[f"blk.{layer[1]}.{STEMS[layer[2]]}.weight"] = str(dtype)
-            elif name in ("lm_head.weight", "model.embed_tokens.weight"):
-                found["output.weight" if name == "lm_head.weight" else "token_embd.weight"] = str(dtype)
-            else:
-                assert dtype == "F32", name
-    return found
+    file = as_file(declaration)
+    slots = tuple(slot for slot in file.declaration.slots if ahead or not slot.auxiliary)
+    return replace(file, declaration=replace(file.declaration, slots=slots))
+
+
+def types_of(config: dict[str, Any], file_type: str) -> dict[str, str]:
+    """The element type of each tensor, by llama.cpp's name of it."""
+    return {
+        name: str(dtype)
+        for group in typed(laid_out(config), file_type)
+        for dtype, _ in group.counts
+        for name in group.every_name
+    }
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_each_matrix_has_the_type_that_llama_cpp_lists(name: str) -> None:
-    head, *sections = re.split(r"(?m)^(?=\[)", (SCHEMAS / f"{name}.schema").read_text())
-    sizes = {SIZES[key]: int(value) for key, value in re.findall(r"(\w+)=(\d+)", head) if key in SIZES}
-    model_type, width = MODELS[name]
-    tied = "output.weight" not in sections[0]
-    config = {"model_type": model_type, "head_dim": width, "tie_word_embeddings": tied, **sizes}
-    assert len(sections) == len(FILE_TYPES)
+def test_each_matrix_has_the_type_that_llama_cpp_lists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lists are made without an importance matrix, also those of types that need one."""
+    monkeypatch.setattr(as_gguf, "WITH_MATRIX", ())
+    said = MODELS[name]
+    converted_once = laid_out(published(said) if isinstance(said, str) else said)
+    _, *sections = re.split(r"(?m)^(?=\[)", (SCHEMAS / f"{name}.schema").read_text())
+    assert {section[1:].partition("]")[0] for section in sections} == set(FILE_TYPES)
     for section in sections:
         title, *lines = section.strip().splitlines()
         file_type, usual = re.fullmatch(r"\[(\w+)\] (\w+)", title).groups()  # type: ignore[union-attr]
         others = dict(line.split() for line in lines)
-        expected = {matrix: others.get(matrix, usual).upper() for matrix in types_of(config, file_type)}
-        assert types_of(config, file_type) == expected, file_type
-        assert others.keys() <= expected.keys()
+        found = {
+            matrix: str(dtype)
+            for group in typed(converted_once, file_type)
+            for dtype, _ in group.counts
+            for matrix in group.every_name
+            if dtype != "F32" or file_type == "F32"
+        }
+        assert found == {matrix: others.get(matrix, usual).upper() for matrix in found}, file_type
+        assert others.keys() <= found.keys()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.stem))
-def test_the_matrices_are_those_that_the_converter_writes(path: Path) -> None:
-    """Elements by layer, category and length of a row."""
-    checkpoint = weightscope.open(path).checkpoint
-    theirs: Counter[tuple[int, str, int]] = Counter()
-    for name, entry in checkpoint.tensors.items():
-        layer = re.match(r"blk\.(\d+)", name)
-        category = next((found for part, found in CATEGORIES.items() if part in name), None)
-        if len(entry.shape) > 1 and name.endswith(".weight") and "ffn_gate_inp" not in name and "norm" not in name:
-            assert category, name
-            theirs[int(layer[1]) if layer else 0, category, entry.shape[-1]] += prod(entry.shape)
-    metadata = described(checkpoint)
-    assert metadata
-    config, _ = declared(metadata, checkpoint)
-    declaration = declare(Config(dict(config.data)))
-    assert declaration
-    assert declaration.family.model_type in KNOWN
-    ours: Counter[tuple[int, str, int]] = Counter()
-    # A matrix whose rows are no whole blocks, as most are in these tiny models, is F16.
-    for group in typed(declaration, "Q8_0"):
-        (dtype, shape), *_ = group.counts
-        category = next((found for role, found in ROLES.items() if role in group.roles), "")
-        for _, numbers in group.numbered():
-            if dtype != "F32":
-                ours[numbers[0] if numbers else 0, category, shape[-1]] += prod(shape)
-    assert ours == theirs
+def test_the_tensors_are_those_that_the_converter_writes(path: Path) -> None:
+    """Name, shape and type of each, in a file of 16 bits."""
+    model = weightscope.open(path)
+    theirs = {
+        name: (entry.dtype, tuple(entry.shape))
+        for name, entry in model.checkpoint.tensors.items()
+        if name not in FACTORS
+    }
+    ahead = any("nextn" in name for name in theirs)
+    assert model.declaration
+    found = {
+        name: (dtype, shape)
+        for group in typed(laid_out(dict(model.declaration.config.data), ahead=ahead), "F16")
+        for dtype, shape in group.counts
+        for name in group.every_name
+    }
+    assert found == theirs
 
 
 @pytest.mark.parametrize("file_type", REAL)
@@ -181,11 +180,24 @@ def test_rows_of_no_whole_block_are_sixteen_bits(tmp_path: Path) -> None:
         "model_type": "llama", "vocab_size": 10, "hidden_size": 24, "intermediate_size": 64, "num_hidden_layers": 1,
         "num_attention_heads": 2, "head_dim": 16,
     }  # fmt: skip
-    assert types_of(config, "Q4_K_M") == {
+    found = types_of(config, "Q4_K_M")
+    assert {name: dtype for name, dtype in found.items() if dtype != "F32"} == {
         "token_embd.weight": "F16", "output.weight": "F16", "blk.0.attn_q.weight": "F16",
         "blk.0.attn_k.weight": "F16", "blk.0.attn_v.weight": "F16", "blk.0.attn_output.weight": "Q5_0",
         "blk.0.ffn_gate.weight": "F16", "blk.0.ffn_up.weight": "F16", "blk.0.ffn_down.weight": "Q8_0",
     }  # fmt: skip
+
+
+def test_what_sees_keeps_its_type(tmp_path: Path) -> None:
+    """Beside the language model, as large as it is alone, lies the vision tower as it is."""
+    config = published("Qwen__Qwen3-VL-2B-Instruct")
+    seeing = opened(config, tmp_path)
+    whole = seeing.memory(context=10, quantize="Q4_K_M")
+    senses = [row for row in seeing.memory(context=10).weights.rows if row.component in ("vision", "projector")]
+    alone = opened(config["text_config"] | {"tie_word_embeddings": True}, tmp_path).memory(quantize="Q4_K_M")
+    assert senses
+    assert whole.weights.loaded == alone.weights.loaded + sum(row.loaded for row in senses)
+    assert whole.asked.quantize == "Q4_K_M of llama.cpp, without an importance matrix; the encoder keeps its type"
 
 
 def test_states_are_those_that_llama_cpp_keeps(tmp_path: Path) -> None:
@@ -205,16 +217,16 @@ def test_the_command_says_whose_rules_they_are(run: Any, tmp_path: Path) -> None
 
 def test_what_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
     llama = weightscope.open(ROOT / "fixtures" / "llama")
-    with pytest.raises(UsageError, match="no method 'IQ1_S'"):
-        llama.memory(quantize="IQ1_S")
+    with pytest.raises(UsageError, match="no method 'Q9_K'"):
+        llama.memory(quantize="Q9_K")
     with pytest.raises(UsageError, match="Q6_K has no settings"):
         llama.memory(quantize="Q6_K:bits=8")
     with pytest.raises(UsageError, match="quantized weights cannot be trained"):
         opened(REAL["Q4_1"][0], tmp_path).memory(quantize="Q8_0", trainable="full")
     with pytest.raises(UsageError, match="Q4_K_M quantizes nothing of this model"):
         llama.memory(quantize="Q4_K_M")
-    with pytest.raises(NotImplementedByWeightscope, match="would quantize gpt2 is not known"):
-        weightscope.open(ROOT / "fixtures" / "gpt2").memory(quantize="Q4_K_M")
+    with pytest.raises(NotImplementedByWeightscope, match="would quantize dbrx is not known"):
+        opened(published("databricks__dbrx-instruct"), tmp_path).memory(quantize="Q4_K_M")
     judge = published("meta-llama__Llama-3.1-70B") | {"architectures": ["LlamaForSequenceClassification"]}
     with pytest.raises(NotImplementedByWeightscope, match=r"quantize score.weight \(classifier\) is not known"):
         opened(judge, tmp_path).memory(quantize="Q4_K_M")

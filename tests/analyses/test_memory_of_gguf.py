@@ -39,3 +39,19 @@ def test_activations_are_not_estimated() -> None:
     found = weightscope.open(next(path for path in FILES if path.stem == "llama")).memory(context=10)
     assert found.activations is None
     assert "Activations are not estimated: llama.cpp plans its buffers itself." in found.notes
+
+
+def test_a_step_reads_the_decoder() -> None:
+    """All of T5's decoder but what makes keys and values of the encoder's output, the tied table, and the state."""
+    path = next(path for path in FILES if path.stem == "t5")
+    found = weightscope.open(path).memory(context=10)
+    made_once = ("cross_attn_k.weight", "cross_attn_v.weight")
+    expected = sum(
+        int(tensor.n_bytes)
+        for tensor in gguf.GGUFReader(path).tensors
+        if tensor.name == "token_embd.weight"
+        or (tensor.name.startswith("dec.") and not tensor.name.endswith(made_once))
+    )
+    assert found.work
+    assert found.state
+    assert found.work.read == expected + found.state.total.logical

@@ -24,11 +24,11 @@ GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 OTHERWISE = {
     **dict.fromkeys(
         ("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm_moe_dsa", "glm4_moe_lite", "longcat_flash", "youtu",
-         "minicpm3", "kimi_k25"),
+         "minicpm3", "kimi_k25", "mistral4", "axk1"),
         "keys and values of all tokens are made anew from latents",
     ),
     **dict.fromkeys(
-        ("lfm2", "lfm2_moe", "lfm2_vl", "mamba", "mamba2", "falcon_mamba", "bamba", "qwen3_5_text", "qwen3_5",
+        ("lfm2", "lfm2_moe", "lfm2_vl", "lfm3", "mamba", "mamba2", "falcon_mamba", "bamba", "qwen3_5_text", "qwen3_5",
          "qwen3_next", "qwen3_5_moe", "qwen3_5_moe_text", "olmo_hybrid", "zamba", "zamba2", "jamba", "granitemoehybrid",
          "nemotron_h", "falcon_h1", "recurrent_gemma", "rwkv", "kimi_linear", "minimax",
          "minicpmv4_6"),

@@ -351,6 +351,20 @@ def test_no_end_anywhere_and_no_generation_config(model: Path) -> None:
     ]
 
 
+def test_an_encoder_generates_nothing(tmp_path: Path) -> None:
+    sizes = {
+        "hidden_size": 24,
+        "intermediate_size": 48,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "vocab_size": 9,
+    }
+    config = {"model_type": "bert", "architectures": ["BertForMaskedLM"]} | sizes
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert not check(tmp_path / "config.json").findings
+    assert not [finding for finding in check(tmp_path).findings if "eneration" in finding.message]
+
+
 def test_a_broken_generation_config_is_named(model: Path) -> None:
     (model / "generation_config.json").write_text("{")
     (finding,) = check(model).findings

@@ -410,7 +410,25 @@ def test_a_key_of_the_architecture_that_is_not_read(keys: dict[str, Any], said: 
     model.config |= keys
     findings = model.findings()
     assert [(f.code, f.severity) for f in findings] == ([("config-invalid", "info")] if said else [])
-    assert all(f.message == f"config.json says {said}, but llama ignores this key" for f in findings)
+    these = "these keys" if len(keys) > 1 else "this key"
+    assert all(f.message == f"config.json says {said}, but llama ignores {these}" for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "keys"),
+    [
+        # The class has the key, and another key says that it is not used.
+        ("qwen2", {"sliding_window": 131_072, "use_sliding_window": False}),
+        # The same setting under two names.
+        ("mixtral", {"n_routed_experts": 5}),
+        # What the key says is so without it.
+        ("qwen3", {"use_qk_norm": True}),
+    ],
+)
+def test_a_key_that_is_not_read_and_says_nothing_else(fixture: str, keys: dict[str, Any], plant: Any) -> None:
+    model = plant(fixture)
+    model.config |= keys
+    assert model.findings() == []
 
 
 @pytest.mark.parametrize(

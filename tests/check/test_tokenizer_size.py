@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from weightscope.analyses.rules.vocabulary import MAX_TOKENIZER, highest_id
+from weightscope.analyses.rules.vocabulary import MAX_TOKENIZER, highest_ids
+from weightscope.checkpoint.folder import LocalFolder
+from weightscope.findings import Finding
 
 pytest.importorskip("resource", reason="this system has no limits on processes")
 
@@ -64,8 +66,9 @@ def test_a_file_beyond_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     with path.open("wb") as file:
         file.truncate(10**12)
-    with pytest.raises(ValueError, match="larger than 100,000,000 bytes"):
-        highest_id(path)
+    (found,) = highest_ids(LocalFolder(tmp_path))
+    assert isinstance(found, Finding)
+    assert "larger than 100,000,000 bytes" in found.message
     assert MAX_TOKENIZER == 100_000_000
 
 
@@ -74,4 +77,4 @@ def test_a_vocabulary_of_256_000_with_its_merges(tmp_path: Path) -> None:
     vocab = {f"token {i}": i for i in range(256_000)}
     merges = [["token", str(i)] for i in range(500_000)]
     path.write_text(json.dumps({"model": {"vocab": vocab, "merges": merges}, "added_tokens": [{"id": 256_000}]}))
-    assert highest_id(path) == 256_000
+    assert list(highest_ids(LocalFolder(tmp_path))) == [("tokenizer.json", 256_000)]

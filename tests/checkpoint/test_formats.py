@@ -90,6 +90,8 @@ def tarred(path: Path) -> None:
         file.addfile(tarfile.TarInfo("model.bin"), io.BytesIO())
 
 
+# As faster-whisper's `model.bin` begins.
+WHISPER = b"\x06\0\0\0\x0c\0WhisperSpec\0\x03\0\0\0\x94\0\0\0"
 OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "TorchScript": (script, "a TorchScript archive"),
     "torch.export": (exported, r"an archive of torch\.export"),
@@ -101,6 +103,8 @@ OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "gzip": (lambda path: path.write_bytes(b"\x1f\x8b\x08" + bytes(20)), "compressed with gzip"),
     "zstd": (lambda path: path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20)), "compressed with Zstandard"),
     "gguf": (lambda path: path.write_bytes(b"GGUF" + bytes(20)), "a GGUF file"),
+    "ggml": (lambda path: path.write_bytes(b"lmgg" + bytes(20)), "a GGML file, of a format before GGUF"),
+    "ctranslate2": (lambda path: path.write_bytes(WHISPER + bytes(20)), r"a model of CTranslate2"),
     "hdf5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(20)), "an HDF5 file"),
 }
 

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import F32, FOUR_BYTES, safetensors_bytes, write_index, write_safetensors
+from tests.helpers import F32, FOUR_BYTES, read_safetensors, safetensors_bytes, write_index, write_safetensors
 from weightscope.api.opening import open_model
 from weightscope.checkpoint import index, limits, pytorch_weights, pytorch_zip, safetensors
 from weightscope.checkpoint.index import read_index
 from weightscope.checkpoint.pytorch import read_pytorch
 from weightscope.checkpoint.reader import open_checkpoint
-from weightscope.checkpoint.safetensors import read_safetensors
 from weightscope.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"

@@ -125,6 +125,10 @@ def test_which_files_are_meant(
         (SHARDS, {INDEX: SHARDS}, "fp16", UsageError, "no variant 'fp16'"),
         (["m.onnx"], {}, None, NotImplementedByWeightscope, "no weights in a supported format: m.onnx (ONNX"),
         (["tf_model.h5"], {}, None, NotImplementedByWeightscope, "tf_model.h5 (Keras or TensorFlow weights)"),
+        (["params_shard_0.bin", "params_shard_1.bin"], {}, None, NotImplementedByWeightscope, "and 1 more (MLC)"),
+        (["group1-shard1of1.bin", "model.json"], {}, None, NotImplementedByWeightscope, "of1.bin (TensorFlow.js)"),
+        (["0_StaticEmbedding/model.safetensors"], {}, None, UsageError, "there are weights in 0_StaticEmbedding: give"),
+        (["snapshots/0a/model.bin", "run/optimizer.pt"], {}, None, UsageError, "there are weights in snapshots/0a"),
         (
             ["a-00001-of-00002.bin", "a-00001-of-00003.bin"],
             {},

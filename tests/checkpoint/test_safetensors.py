@@ -19,10 +19,9 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers import F32, FOUR_BYTES, safetensors_bytes
+from tests.helpers import F32, FOUR_BYTES, read_safetensors, safetensors_bytes
 from weightscope.checkpoint.dtypes import SAFETENSORS_BITS
 from weightscope.checkpoint.entry import FileHeader
-from weightscope.checkpoint.safetensors import read_safetensors
 from weightscope.errors import CheckpointError
 
 # https://github.com/huggingface/safetensors, `Dtype` of safetensors/src/tensor.rs: name, shape, bytes that it takes.

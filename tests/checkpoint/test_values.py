@@ -17,10 +17,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from tests.helpers import safetensors_bytes
+from tests.helpers import read_safetensors, safetensors_bytes
 from weightscope.checkpoint.entry import FileHeader
 from weightscope.checkpoint.pytorch import read_pytorch
-from weightscope.checkpoint.safetensors import read_safetensors
 from weightscope.checkpoint.spans import read_bytes
 from weightscope.checkpoint.values import gather_torch, load_numpy, load_torch, read_numpy, read_torch
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError

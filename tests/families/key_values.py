@@ -66,7 +66,6 @@ BY_NAME: dict[str, tuple[Chain, ...]] = {
     "per_layer_config": (),
 }
 # What the annotation does not tell of a key that is null by default.
-OPTIONAL_LISTS: dict[str, Any] = {"vision_feature_layer": [0, -1]}
 
 
 def is_activation(key: str) -> bool:

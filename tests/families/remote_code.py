@@ -123,6 +123,25 @@ def qwen(state: State) -> State:
     )  # fmt: skip
 
 
+# EXAONE 3: GPT-2's names, c_fc_0 the gate.
+def exaone(state: State) -> State:
+    return renamed(
+        state,
+        (r"^model\.embed_tokens", "transformer.wte"), (r"^model\.layers", "transformer.h"),
+        (r"^model\.norm", "transformer.ln_f"), ("self_attn", "attn.attention"), ("o_proj", "out_proj"),
+        ("gate_proj", "c_fc_0"), ("up_proj", "c_fc_1"), ("down_proj", "c_proj"),
+        ("input_layernorm", "ln_1"), ("post_attention_layernorm", "ln_2"),
+    )  # fmt: skip
+
+
+EXAONE = {
+    "vocab_size": 101, "hidden_size": WIDTH, "intermediate_size": INNER, "num_layers": 3,
+    "num_attention_heads": HEADS, "num_key_value_heads": KV, "layer_norm_epsilon": 1e-6, "tie_word_embeddings": False,
+} | ENDS  # fmt: skip
+SCALED = {
+    "rope_type": "llama3", "factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+    "original_max_position_embeddings": 8,
+}  # fmt: skip
 QWEN = {
     "vocab_size": 101, "hidden_size": WIDTH, "intermediate_size": 2 * INNER, "num_hidden_layers": 3,
     "num_attention_heads": HEADS, "kv_channels": WIDTH // HEADS, "layer_norm_epsilon": 1e-6, "no_bias": True,
@@ -345,6 +364,17 @@ REMOTE = [
         "use_logn_attn": False,
     }),
     Remote("qwen-biases", "qwen", of("Llama", MHA, **BIASED), qwen, QWEN | {"no_bias": False}),
+    Remote("exaone", "exaone", of("Llama", LLAMA, rope_parameters=SCALED | {"rope_theta": 1e6}), exaone, EXAONE | {
+        "rope_theta": 1e6, "rope_scaling": SCALED,
+    }),
+    Remote("exaone-tied", "exaone",
+        of("Llama", MHA, intermediate_size=4 * WIDTH, tie_word_embeddings=True), exaone,
+        {key: value for key, value in EXAONE.items() if key != "num_key_value_heads"} | {
+            "intermediate_size": None, "tie_word_embeddings": True,
+        }),
+    Remote("PanguEmbedded", "PanguEmbedded",
+        of("Llama", LLAMA, attention_bias=True, rope_parameters={"rope_type": "default", "rope_theta": 16e6}), same,
+        SIZES | {"num_key_value_heads": KV, "bias": True}),
     Remote("chatglm2", "chatglm", of("Glm", GLM), chatglm, CHATGLM | {"architectures": ["ChatGLMModel"]}),
     Remote("glm-4", "chatglm", of("Glm", GLM, rope_parameters={
         "rope_type": "default", "rope_theta": 5e6, "partial_rotary_factor": 0.5,

@@ -32,6 +32,7 @@ OTHER_SIZES = {
     "FlagAlpha/Atom-7B": "rotary tables are stored too: 32 layers of 64 float32 elements, weights in float16",
     "mlx-community/Qwen3-14B-4bit": "packed to 4 bits with scales",
     "wangyantong/internlm-chat-7b-ft": "rotary tables are stored too: 32 layers of 64 float32 elements",
+    "openpangu/Embedded-7B": "rotary tables are stored too: 34 layers of 64 float32 elements",
 }
 # Old code stores its rotary tables or masks beside the weights, in their dtype.
 BUFFERS = {
@@ -42,6 +43,8 @@ BUFFERS = {
     "YinghaoHu/LegalHalBench-glm4-9b",
     "Tele-AI/TeleChat-52B",
 }
+# Their rotary tables are in float32.
+WIDE_TABLES = {"FlagAlpha/Atom-7B", "openpangu/Embedded-7B", "wangyantong/internlm-chat-7b-ft"}
 # Configs that name no dtype; two bytes an element is what their sizes come to.
 NO_DTYPE = {"Qwen/Qwen-72B", "Tele-AI/TeleChat-52B", "Tele-AI/Telechat-7B"}
 # Types that transformers does not know: what it counts for the same sizes under a type that it does.
@@ -63,6 +66,9 @@ COUNTED_AS = {
     "YinghaoHu/LegalHalBench-glm4-9b": ("glm", 9399951360),
     "wangyantong/internlm-chat-7b-ft": ("llama", 7321948160),
     "xverse/XVERSE-7B": ("llama", 7299846144),
+    "LGAI-EXAONE/EXAONE-3.5-7.8B": ("llama", 7818448896),
+    # Half of its index's 16,061,784,576 bytes without the rotary tables: 34 layers of 64 float32.
+    "openpangu/Embedded-7B": ("llama", 8030887936),
     "Tele-AI/TeleChat-52B": ("llama", 52832509952),
     # Its config names the activation by a string alone, which transformers does not take.
     "databricks/dbrx-instruct": ("dbrx", 157970307072),
@@ -133,8 +139,8 @@ def slots(model: dict[str, Any], names: set[str] | None = None) -> Any:
 
 
 def test_the_collection_is_what_we_think_it_is() -> None:
-    assert len(MODELS) == 137
-    assert len(INDEXED) == 44
+    assert len(MODELS) == 139
+    assert len(INDEXED) == 45
     assert {*OTHER_NAMES, *OTHER_SIZES} <= {model["model"] for model in INDEXED}
 
 
@@ -166,7 +172,7 @@ def test_total_size_is_the_real_one(model: dict[str, Any]) -> None:
         packed = sum(WIDTHS.get(s.stored.dtypes, 2) * s.stored.elements * n for s, n in stored)
         assert total_size == packed + STATES.get(model["model"], 0)
         return
-    if model["model"] in ("FlagAlpha/Atom-7B", "wangyantong/internlm-chat-7b-ft"):
+    if model["model"] in WIDE_TABLES:
         assert total_size == 2 * weights + 4 * buffers
         return
     dtype = Config(model["config"]).dtype

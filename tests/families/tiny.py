@@ -145,6 +145,7 @@ TINY = [
     }, "ForConditionalGeneration"),
 ]  # fmt: skip
 
+from tests.families.tiny_2026 import TINY_2026  # noqa: E402
 from tests.families.tiny_blips import TINY_BLIPS  # noqa: E402
 from tests.families.tiny_captioners import TINY_CAPTIONERS  # noqa: E402
 from tests.families.tiny_clap import HALVES, TINY_CLAP  # noqa: E402
@@ -175,6 +176,7 @@ from tests.families.tiny_vision import TINY_VISION  # noqa: E402
 from tests.families.tiny_waves import TINY_WAVES  # noqa: E402
 from tests.families.tiny_xlnet import TINY_XLNET  # noqa: E402
 
+TINY += TINY_2026
 TINY += TINY_BLIPS
 TINY += TINY_CAPTIONERS
 TINY += TINY_CLAP

@@ -6,7 +6,6 @@ from typing import Any
 
 from tests.families.tiny import LLAMA, Tiny
 
-ENDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 TEXT: dict[str, Any] = LLAMA | {
     "hidden_size": 48, "head_dim": 8, "intermediate_size": 26, "intermediate_size_mlp": 52, "num_local_experts": 3,
     "interleave_moe_layer_step": 2, "num_hidden_layers": 4, "attention_chunk_size": 64,

@@ -38,6 +38,10 @@ TINY_MISTRAL = [
         "text_config": MISTRAL, "vision_config": PIXTRAL, "image_token_index": 95,
         "vision_feature_select_strategy": "full", "vision_feature_layer": -1,
     }, WHOLE),
+    Tiny("lighton_ocr", "LightOnOcr", {
+        "text_config": LLAMA | {"model_type": "qwen3", "head_dim": 8}, "vision_config": PIXTRAL, "image_token_id": 95,
+        "tie_word_embeddings": False,
+    }, WHOLE),
     Tiny("internvl_vision", "InternVLVision", INTERN, "Model"),
     Tiny("internvl_vision-norms", "InternVLVision", INTERN | {
         "attention_bias": True, "use_qk_norm": True, "norm_type": "rms_norm", "use_mean_pooling": False,

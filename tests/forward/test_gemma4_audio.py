@@ -22,7 +22,6 @@ HEARD, BEGIN, END = 97, 93, 94
 AROUND = {"boa_token_id": BEGIN, "eoa_token_index": END}
 FRAMES = (50, 33)
 # Of 50 frames 25 and then 13 are left, of 33 17 and 9.
-VECTORS = (13, 9)
 TEXT = [1, 2, 3, 40, 50, 9, 8, 7]
 SPOKEN = [3, BEGIN, *[HEARD] * 13, END, 7, 9, BEGIN, *[HEARD] * 9, END, 11, 12]
 NARROW = {

@@ -198,9 +198,6 @@ def test_hunyuans_first_config(saved: Callable[[str], Path], tmp_path: Path) -> 
     assert seeing.off(found, expected) < 1e-4
 
 
-FRAMES = torch.tensor([[2, 6, 2], [1, 10, 8]])
-
-
 @pytest.mark.parametrize(
     ("name", "inputs", "said"),
     [

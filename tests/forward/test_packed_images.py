@@ -25,7 +25,7 @@ from weightscope.errors import UsageError, WeightscopeError
 TEXT = [1, 2, 3, 40, 50]
 BY_NAME = {tiny.name: tiny for tiny in TINY}
 NAMES = [
-    "mistral3", "mistral3-tied-biases", "llava-pixtral", "internvl", "internvl-tied-norms", "kimi_k25",
+    "mistral3", "mistral3-tied-biases", "llava-pixtral", "lighton_ocr", "internvl", "internvl-tied-norms", "kimi_k25",
 ]  # fmt: skip
 TOWERS = ["pixtral", "internvl_vision", "internvl_vision-norms"]
 COMPUTED = [BY_NAME[name] for name in (*NAMES, *TOWERS)]
@@ -34,8 +34,9 @@ SIZES = {
     "mistral3": ([16, 24], [24, 8]),
     "mistral3-tied-biases": ([24, 28], [12, 36]),
     "llava-pixtral": ([16, 24], [24, 8]),
+    "lighton_ocr": ([16, 24], [24, 8]),
 }
-PATCHES = {"mistral3": 8, "mistral3-tied-biases": 12, "llava-pixtral": 4}
+PATCHES = {"mistral3": 8, "mistral3-tied-biases": 12, "llava-pixtral": 4, "lighton_ocr": 8}
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -178,8 +179,10 @@ def test_kimi_as_published(saved: Callable[[str], Path], tmp_path: Path) -> None
 def test_eye_bridge_and_language_are_counted_apart(name: str, saved: Callable[[str], Path]) -> None:
     parameters = {key: p.numel() for key, p in BY_NAME[name].build().named_parameters()}
     counted = {c.component: c.parameters for c in weightscope.open(saved(name)).components}
-    assert counted["vision"] == sum(n for key, n in parameters.items() if key.startswith("model.vision_tower."))
-    assert counted["projector"] == sum(n for key, n in parameters.items() if "projector" in key)
+    assert counted["vision"] == sum(
+        n for key, n in parameters.items() if key.startswith(("model.vision_tower.", "model.vision_encoder."))
+    )
+    assert counted["projector"] == sum(n for key, n in parameters.items() if "project" in key)
 
 
 PIXELS = noise(2, 3, 24, 24)

@@ -215,6 +215,14 @@ SPOKEN: dict[str, tuple[dict[str, dict[str, Any]], list[str]]] = {
         ["[IMG]" * 3 + "[IMG_BREAK]" + "[IMG]" * 3 + "[IMG_END]",
          ("[IMG]" * 3 + "[IMG_BREAK]") * 2 + "[IMG]" * 3 + "[IMG_END]"],
     ),
+    "lighton_ocr": (
+        {"preprocessor_config.json": {
+            "image_processor_type": "PixtralImageProcessor", "size": {"longest_edge": 24}, "patch_size": 4,
+         }, "processor_config.json": {
+            "patch_size": 4, "spatial_merge_size": 2, "processor_class": "LightOnOcrProcessor",
+         }},
+        ["[IMG]" * 6, "[IMG]" * 6],
+    ),
     "internvl": (
         {"preprocessor_config.json": {
             "image_processor_type": "GotOcr2ImageProcessor", "size": {"height": 28, "width": 28}, "max_patches": 2,
@@ -268,4 +276,6 @@ def test_two_images_and_a_prompt_at_the_command_line(
 
 
 def _processor(name: str) -> str:
-    return {"mistral3": "Pixtral", "internvl": "InternVL", "kimi_k25": "Kimi_K25"}[name] + "ImageProcessor"
+    return {"mistral3": "Pixtral", "lighton_ocr": "Pixtral", "internvl": "InternVL", "kimi_k25": "Kimi_K25"}[
+        name
+    ] + "ImageProcessor"

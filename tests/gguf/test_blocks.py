@@ -37,7 +37,7 @@ def decoded(name: str, raw: bytes | np.ndarray[Any, Any]) -> np.ndarray[Any, Any
 def test_sizes_are_llama_cpps() -> None:
     # Of Q8_1, which no file holds, older libraries have the two numbers as they were before they became 16 bits.
     theirs = {kind.name: size for kind, size in gguf.GGML_QUANT_SIZES.items() if size[0] > 1 and kind.name != "Q8_1"}
-    assert {name: tuple(block) for name, block in BLOCKS.items() if name in theirs} == theirs
+    assert {name: (block.weights, block.bytes) for name, block in BLOCKS.items() if name in theirs} == theirs
     assert READERS.keys() == BLOCKS.keys()
     assert byte_size("Q4_K", (2, 256)) == 288
 

@@ -16,9 +16,11 @@ import torch
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from safetensors.torch import load_file, save_file
+from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 
 import weightscope
+from tests.families.tiny import TINY
 from weightscope.analyses.lock.record import Lock, lock_text, read_lock
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +72,7 @@ def test_a_digest_is_that_of_the_bytes(llama: Path) -> None:
     assert lock.root == hashlib.sha256(lines.encode()).hexdigest()
 
 
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_fused_rows_are_digested_by_role(tmp_path: Path) -> None:
     """Phi-3: 32 rows of queries, 16 of keys, 16 of values; gate above up."""
     torch.manual_seed(0)
@@ -87,6 +90,10 @@ def test_fused_rows_are_digested_by_role(tmp_path: Path) -> None:
     for name, part in parts.items():
         assert weights[f"layers.2.{name}"].digest == digest(part)
         assert weights[f"layers.2.{name}"].shape == tuple(part.shape)
+    # As a distributed checkpoint each tensor is an archive of its own, which says its dtype.
+    save_sharded(dict(tensors), checkpoint_id=tmp_path / "sharded")
+    shutil.copy(tmp_path / "config.json", tmp_path / "sharded")
+    assert weightscope.open(tmp_path / "sharded").lock().weights == weights
 
 
 def test_turned_matrices_are_digested_upright(tmp_path: Path) -> None:
@@ -151,6 +158,27 @@ def test_a_flipped_bit_is_named(llama: Path, tmp_path: Path) -> None:
     (finding,) = weightscope.open(tmp_path / "copy").check_lock(lock)
     assert finding.message == "1 weight with other values than in the lock: layers.2.mlp.down_proj"
     assert finding.tensors == ("model.layers.2.mlp.down_proj.weight",)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "address"),
+    [
+        ("deepseek_v3", "model.layers.1.mlp.gate.e_score_correction_bias", "layers.1.moe.router_bias"),
+        ("bert", "cls.predictions.bias", "head.lm_head.bias"),
+        ("bart", "final_logits_bias", "head.logit_bias"),
+        ("gemma4-clipped", "model.vision_tower.encoder.layers.0.mlp.up_proj.output_max",
+         "vision.layers.0.up_proj.bounds"),
+    ],
+)  # fmt: skip
+def test_what_a_pass_reads_beside_weights(name: str, tensor: str, address: str, tmp_path: Path) -> None:
+    """Corrections of routers, the bias of a tied head, biases of logits, bounds: changed, they are named."""
+    next(tiny for tiny in TINY if tiny.name == name).build().save_pretrained(tmp_path / "model")
+    was = load_file(tmp_path / "model" / "model.safetensors")[tensor]
+    changed(tmp_path / "model", tmp_path / "copy", **{tensor: torch.full_like(was, 3)})
+    lock = weightscope.open(tmp_path / "model").lock()
+    assert messages(tmp_path / "copy", lock) == [f"1 weight with other values than in the lock: {address}"]
+    values = weightscope.diff(tmp_path / "model", tmp_path / "copy", values=True).values or ()
+    assert [value.address for value in values if not value.equal] == [address]
 
 
 def test_what_else_changes(llama: Path, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from tests.remote.conftest import FIXTURES, environment
 from tests.remote.hub import Hub
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-BYTES = sum(path.stat().st_size for path in (FIXTURES / "llama").glob("*.safetensors"))
 
 
 def test_nothing_is_fetched_unasked(ws: Run, home: Path) -> None:

@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parents[2]
 FOREGROUND = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-NOTHING: dict[str, Any] = {"schema_version": 1, "complete": True, "stored": False, "sample": None, "tensors": []}
 PATH = "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
 MAIN = "from weightscope.cli import main\nmain()\n"
 

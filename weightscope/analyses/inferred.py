@@ -11,7 +11,6 @@ from weightscope.analyses.groups import Counts, Group, count_of
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Indices
 from weightscope.errors import CheckpointError, Where
-from weightscope.quantization.common.marks import is_side_beside
 from weightscope.ranges import columns, template_of
 from weightscope.storage.base import Kind
 
@@ -41,6 +40,7 @@ def inferred_groups(
     if not names:
         return
     from weightscope.analyses.undeclared import packed_weights
+    from weightscope.quantization.common.marks import is_side_beside
 
     packed = packed_weights(names, tensors, settings)
     found: dict[tuple[str, int, bool, tuple[int, int]], list[tuple[str, tuple[int, ...]]]] = {}

@@ -8,8 +8,7 @@ from collections.abc import Container
 from weightscope.analyses.inventory import Inventory, take_inventory
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.config import Config
-from weightscope.families.declaration import Declaration, settled
-from weightscope.quantization.common.marks import mark_beside
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.registry import settings_of
 from weightscope.storage.base import Kind
 
@@ -27,6 +26,9 @@ def join(
         return declaration, inventory
     if declaration is None or checkpoint.format == "config" or not _is_open(declaration, inventory, checkpoint.names):
         return declaration, inventory
+    # Few checkpoints need it, and none is to wait for its import.
+    from weightscope.families.covering import settled
+
     declaration = settled(declaration, checkpoint.tensors or checkpoint.names, inventory.unrecognized)
     return declaration, take_inventory(declaration, checkpoint, settings)
 
@@ -35,13 +37,16 @@ def _is_open(declaration: Declaration, inventory: Inventory, names: Container[st
     """Whether a tensor of a quantized weight is not where the config has it."""
     if _is_torn(inventory):
         return True
-    unknown = declaration.method is not None and bool(declaration.method.missing)
     strays = inventory.unrecognized
+    if not strays:
+        return False
+    if declaration.method is not None and declaration.method.missing:
+        return True
+    from weightscope.quantization.common.marks import mark_beside
+
     # Writers of some methods give every module a bias, whether the architecture has one or not.
     biased = declaration.method is not None
-    return bool(strays) and (
-        unknown or any((biased and name.endswith(".bias")) or mark_beside(name, names) for name in strays)
-    )
+    return any((biased and name.endswith(".bias")) or mark_beside(name, names) for name in strays)
 
 
 def _is_torn(inventory: Inventory) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from os.path import commonprefix
 
 from weightscope.analyses.exchanges import Names, Pair, find_exchanges, same_shape
+from weightscope.analyses.fitting import LM_HEAD, may_be_renamed, table_of
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change, Renaming
 from weightscope.components.walk import Slot
@@ -16,30 +17,12 @@ from weightscope.quantization.common.method import variants_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
-# What wrappers put into names, each with who writes it; those that come before all others are tried first.
-WRAPPERS = {
-    "base_model.model.": "PEFT",
-    "_orig_mod.": "torch.compile",
-    "_fsdp_wrapped_module.": "FSDP",
-    "_checkpoint_wrapped_module.": "activation checkpointing",
-    "_forward_module.": "Lightning Fabric or DeepSpeed",
-    "module.": "DataParallel, DistributedDataParallel or DeepSpeed",
-    "modules_to_save.default.": "PEFT",
-    "original_module.": "PEFT",
-    "base_layer.": "PEFT",
-}
 _WORDS = re.compile(
     r"(?:^|(?<=\.))(?:base_model\.model|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module"
     r"|module|modules_to_save\.[^.]+|original_module|base_layer)\."
 )
-# What tells that some names may hold such a word, without looking at each.
-WITHIN = (
-    "_orig_mod.", "_wrapped_module.", "_forward_module.", "\nmodule.", ".module.", "modules_to_save.",
-    "original_module.", "base_layer.", "\nbase_model.",
-)  # fmt: skip
 _NUMBER = re.compile(r"(?:^|\.)\d+\.")
 _COPIES = re.compile(r"\b(modules_to_save|original_module)\.")
-LM_HEAD = "lm_head.weight"
 # Prefixes are looked for up to this many words deep.
 DEPTH = 5
 # The last words of a name, among which the numbers of its layer and expert are.
@@ -57,20 +40,13 @@ def unwrapped(names: Collection[str]) -> Iterator[dict[str, str]]:
         yield {name: new[length:] for name, new in bare.items() if len(new) > length and new[length:] != name}
 
 
-def fitting(declaration: Declaration, names: Collection[str]) -> tuple[int, int]:
-    """How many of the kinds of tensors that are needed are among these names, and of how many."""
-    required = [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
-    return sum(slot.first_name() in names for slot in required), len(required)
-
-
 def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming | None:
     """How the stored names become the declaration's; None where most fit already, or nothing makes them fit."""
     stored = checkpoint.names
+    if not may_be_renamed(declaration, stored):
+        return None
     required = [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
     missing = [slot for slot in required if slot.first_name() not in stored]
-    more = len(stored) > sum(slot.count for slot in declaration.slots if slot.first_name() in stored)
-    if not missing and not (more and _may_be_wrapped(declaration, stored)):
-        return None
     declared = {name for slot in declaration.slots for name in slot.names()}
     strays = {name: _WORDS.sub("", name) for name in stored if name not in declared}
     found = Names(declared, stored)
@@ -94,15 +70,6 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
         superseded=superseded,
         embedding_of=head.embedding_of if head else "",
     )
-
-
-def _may_be_wrapped(declaration: Declaration, stored: Collection[str]) -> bool:
-    """Whether some of the names beyond those that are needed may be needed ones under others; cheap for 90,000."""
-    head = _table(declaration, Role.LM_HEAD, Section.HEAD)
-    if head and LM_HEAD in stored and head.first_name() != LM_HEAD:
-        return True
-    joined = "\n".join(("", *stored))
-    return any(word in joined for word in WITHIN)
 
 
 def _varies(slot: Slot, declaration: Declaration, stored: Collection[str]) -> bool:
@@ -188,7 +155,7 @@ def _prefix_changes(names: Mapping[str, str], bare: Mapping[str, str], pairs: It
 
 def _take_head(declaration: Declaration, stored: Collection[str], found: Names) -> None:
     """A head under transformers' usual name, where the type is published with another (GPT-NeoX: `embed_out`)."""
-    head = _table(declaration, Role.LM_HEAD, Section.HEAD)
+    head = table_of(declaration, Role.LM_HEAD, Section.HEAD)
     if head and LM_HEAD in stored and not found.has(LM_HEAD):
         found.take(LM_HEAD, head.first_name())
 
@@ -197,8 +164,8 @@ def _embedding_from_head(declaration: Declaration, checkpoint: Checkpoint, names
     """A tied model whose only copy is stored as the head: the embedding is read from there."""
     if not declaration.tied or not checkpoint.complete:
         return None
-    head = _table(declaration, Role.LM_HEAD, Section.HEAD)
-    embedding = _table(declaration, Role.TOKEN_EMBEDDING, Section.EMBEDDING)
+    head = table_of(declaration, Role.LM_HEAD, Section.HEAD)
+    embedding = table_of(declaration, Role.TOKEN_EMBEDDING, Section.EMBEDDING)
     there = {new: old for old, new in names.items()} | {n: n for n in checkpoint.names if n not in names}
     if head is None or embedding is None or embedding.first_name() in there or head.first_name() not in there:
         return None
@@ -206,14 +173,3 @@ def _embedding_from_head(declaration: Declaration, checkpoint: Checkpoint, names
     if not same_shape(checkpoint, stored, embedding):
         return None
     return Renaming(names={**names, stored: embedding.first_name()}, embedding_of=stored)
-
-
-def _table(declaration: Declaration, role: Role, section: Section) -> Slot | None:
-    return next(
-        (
-            slot
-            for slot in declaration.slots
-            if role in dict(slot.stored.parts) and slot.section is section and slot.stored.kind is Kind.WEIGHT
-        ),
-        None,
-    )

@@ -9,7 +9,8 @@ import msgspec
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import Inventory
 from weightscope.components.walk import Slot
-from weightscope.families.declaration import Declaration, is_beyond
+from weightscope.families.covering import is_beyond
+from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.method import Method, is_candidate, module_of
 from weightscope.ranges import fill
 from weightscope.storage.base import Kind
@@ -46,16 +47,13 @@ class Quantization(msgspec.Struct, frozen=True, kw_only=True):
     plain: tuple[PlainShare, ...]
 
 
-def quantization_of(declaration: Declaration | None, inventory: Inventory) -> Quantization | None:
-    """None for a model whose weights are all stored plain, and of which no file says otherwise."""
+def quantization_of(declaration: Declaration | None, inventory: Inventory) -> Quantization:
+    """What the settings name, and what is stored."""
     method = declaration.method if declaration else None
-    schemes = tuple(_schemes(inventory.groups))
-    if method is None and not schemes:
-        return None
     return Quantization(
         method=method.name if method else None,
         source=(declaration.settings_file or "config.json") if declaration and method else None,
-        schemes=schemes,
+        schemes=tuple(_schemes(inventory.groups)),
         plain=tuple(_plain(declaration, method)) if declaration else (),
     )
 

@@ -18,13 +18,11 @@ from weightscope.analyses.accounting import (
     count_parameters,
 )
 from weightscope.analyses.inventory import Inventory
-from weightscope.analyses.quantized import Quantization, quantization_of
 from weightscope.analyses.run_state import run_state
 from weightscope.analyses.shape_line import describe
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.training import Training
 from weightscope.config import Config
 from weightscope.errors import printable_path
 from weightscope.families.declaration import Declaration
@@ -32,6 +30,8 @@ from weightscope.findings import Finding
 
 if TYPE_CHECKING:
     from weightscope.analyses.adapting.summary import AdapterInfo
+    from weightscope.analyses.quantized import Quantization
+    from weightscope.checkpoint.training import Training
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,7 +201,7 @@ def summarize(
         bytes=total_bytes,
         dtypes=dtypes,
         embeddings=EmbeddingInfo(tied=tying.tied, declared=tying.declared, evidence=tying.evidence),
-        quantization=quantization_of(declaration, inventory),
+        quantization=_schemes(declaration, inventory),
         components=by_component(inventory, tying),
         findings=findings,
         buffers=count_buffers(inventory),
@@ -226,6 +226,16 @@ def _quantization(declaration: Declaration | None, checkpoint: Checkpoint) -> st
     if checkpoint.format == "config" and declaration.method:
         return declaration.method.name
     return ", ".join(dict.fromkeys(item.scheme.name for item in declaration.covered)) or None
+
+
+def _schemes(declaration: Declaration | None, inventory: Inventory) -> Quantization | None:
+    """How weights are stored; None where all are stored plain, and no file says otherwise."""
+    said = declaration is not None and declaration.method is not None
+    if not said and all(group.scheme is None or group.alias for group in inventory.groups):
+        return None
+    from weightscope.analyses.quantized import quantization_of
+
+    return quantization_of(declaration, inventory)
 
 
 def _rest(checkpoint: Checkpoint) -> Iterator[str]:

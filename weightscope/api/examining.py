@@ -102,8 +102,10 @@ def _of_parts(model: Model, *, values: bool, seen: bool, progress: Progress | No
 
 def _of_adapter(model: Model) -> tuple[Finding, ...]:
     """The findings of an adapter's own rules, with its base where that is here."""
+    from weightscope.analyses.rules.adapter_subject import AdapterSubject
     from weightscope.analyses.rules.adapters import check_adapter
 
     assert model.adapter
-    base = model.base.base_weights if model.base else None
-    return check_adapter(model.adapter, model.checkpoint, base, model.base.reference if model.base else "")
+    base, name = (model.base.base_weights, model.base.reference) if model.base else (None, "")
+    subject = AdapterSubject(adapter=model.adapter, checkpoint=model.checkpoint, base=base, base_name=name)
+    return check_adapter(subject)

@@ -482,11 +482,12 @@ class Model(Displayed, Suggesting):
     def memory_for(self, request: Request) -> Memory:
         """The same for a request of `api.memory.asked`, which was checked before the model was opened."""
         from weightscope.analyses.memory.report import report
+        from weightscope.api.converting import as_file
 
         # Only an adapter has a base.
         beside = self.inventory.groups if self.base else ()
         model = self.base or self
-        return said_of_memory(model, report(model.subject(), self.summary().model, request, beside))
+        return said_of_memory(model, report(model.subject(), self.summary().model, request, as_file, beside))
 
     def listing(self) -> Iterator[tuple[Group, TensorRow]]:
         """The rows of `weightscope tensors`, unfiltered."""

@@ -214,19 +214,23 @@ def _under_declared_names(
     config: Config, declaration: Declaration, checkpoint: Checkpoint
 ) -> tuple[Checkpoint, Declaration]:
     """Both again, where a prefix or a wrapper's word stands between the stored names and the declared ones."""
-    from weightscope.analyses.prefixes import find_renaming, fitting, unwrapped
+    from weightscope.analyses.fitting import fitting, may_be_renamed
+
+    if declaration.part or not may_be_renamed(declaration, checkpoint.names):
+        return checkpoint, declaration
+    from weightscope.analyses.prefixes import find_renaming, unwrapped
     from weightscope.checkpoint.renaming import Renaming, rename
 
     basis, (there, needed) = declaration, fitting(declaration, checkpoint.names)
     spellings = [root for root in declaration.family.roots if root]
-    if there < needed and len(spellings) > 1 and not declaration.part:
+    if there < needed and len(spellings) > 1:
         # Which of a family's spellings is meant may show only without what stands before all names.
         for names in unwrapped(checkpoint.names):
             bare = rename(checkpoint, Renaming(names=names))
             other = _declare(config, bare, [])
             if other and other.root and fitting(other, bare.names)[0] > there:
                 basis, there = other, fitting(other, bare.names)[0]
-    renaming = None if declaration.part else find_renaming(basis, checkpoint)
+    renaming = find_renaming(basis, checkpoint)
     if renaming is None:
         return checkpoint, declaration
     checkpoint = rename(checkpoint, renaming)

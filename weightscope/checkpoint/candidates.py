@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from weightscope.checkpoint.folder import Folder
-from weightscope.checkpoint.index import read_index
 from weightscope.checkpoint.location import Location
 from weightscope.checkpoint.sets import SHARD, Beside, numbered_sets
 from weightscope.errors import CheckpointError
@@ -25,7 +24,7 @@ BASES = ("model", "pytorch_model", "diffusion_pytorch_model")
 # What training loops leave beside the weights (transformers' Trainer), adapters and other runtimes' files.
 NOT_WEIGHTS = (
     r"(training_args|optimizer|scheduler|scaler|rng_state.*|adapter_model|openvino_.*|(zero_pp_rank|mp_rank)_.*|"
-    r"expp_rank_.*|(layer|expert)_\d+.*model_states)"
+    r"expp_rank_.*|(layer|expert)_\d+.*model_states|params_shard_\d+|group\d+-shard\d+of\d+)"
     r"\.(bin|pt|pth|safetensors)"
 )
 # Meta's own releases: each file has its part of every matrix.
@@ -40,6 +39,8 @@ def format_by_name(name: str) -> str:
 
 def from_index(folder: Folder, name: str, *, alone: bool = False) -> Location:
     """The shards an index names; `alone` takes an index with none of them beside it as names only."""
+    from weightscope.checkpoint.index import read_index
+
     index = read_index(folder.fetch(name))
     shards = index.shards
     present = {shard: folder.path / shard for shard in shards if folder.holds(shard)}

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from math import prod
 from pathlib import Path
 
 from weightscope.checkpoint.claims import is_path
 from weightscope.checkpoint.dcp_metadata import Described, Metadata, read_metadata
 from weightscope.checkpoint.dcp_step import step_of
-from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
 from weightscope.checkpoint.folder import Folder, LocalFolder
 from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES
@@ -192,10 +190,7 @@ def _pieces(described: Described, numbers: dict[str, int]) -> Iterator[Piece]:
 
 
 def _entry(described: Described, numbers: dict[str, int]) -> PiecedEntry:
-    pieces = tuple(_pieces(described, numbers))
-    size = prod(described.shape) * DTYPE_BITS[described.dtype] // 8
-    first = pieces[0].file if pieces else 0
-    return PiecedEntry(described.dtype, described.shape, (0, size), None, first, pieces=pieces)
+    return PiecedEntry.of(described.dtype, described.shape, tuple(_pieces(described, numbers)))
 
 
 def _ranks(metadata: Metadata) -> int | None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import NoReturn, TypeGuard
+from typing import TypeGuard
 
 import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.pickle_machine import DAMAGED, Global, Machine, Made
+from weightscope.checkpoint.pickle_machine import Global, Machine, Made, malformed
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_names import SUPPORTED
 from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, MAX_SIZE
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
+from weightscope.errors import NotImplementedByWeightscope, Where
 
 # Bytes that the pickle may build; 1,000 tensors in 64 blocks each are counted as half of it and take a fifth.
 MAX_BUILT = 1 << 30
@@ -85,7 +85,7 @@ def read_metadata(raw: bytes, where: Where) -> Metadata:
     top = _fields(load(machine), "Metadata", where)
     described, stored = top.get("state_dict_metadata"), top.get("storage_data")
     if not isinstance(described, dict) or not isinstance(stored, dict):
-        _malformed("lists no tensors", where)
+        malformed("lists no tensors", where)
     spans = dict(_spans(stored, where))
     tensors = {name: _described(name, said, spans, where) for name, said in _tensors(described, where)}
     planned = top.get("planner_data")
@@ -100,14 +100,14 @@ def read_metadata(raw: bytes, where: Where) -> Metadata:
 def _fields(made: object, name: str, where: Where) -> dict[object, object]:
     """The attributes of an object of that class."""
     if not isinstance(made, Made) or made.name != name or not isinstance(made.state, dict):
-        _malformed(f"has something else where a {name} is to be", where)
+        malformed(f"has something else where a {name} is to be", where)
     return made.state
 
 
 def _tensors(described: dict[object, object], where: Where) -> Iterator[tuple[str, dict[object, object]]]:
     for name, said in described.items():
         if not isinstance(name, str):
-            _malformed("has a name that is not text", where)
+            malformed("has a name that is not text", where)
         if isinstance(said, Made) and said.name == "BytesStorageMetadata":
             continue
         yield name, _fields(said, "TensorStorageMetadata", where)
@@ -125,7 +125,7 @@ def _spans(stored: dict[object, object], where: Where) -> Iterator[tuple[Index, 
                 hint="load it with torch and save it without extensions",
             )
         if not isinstance(name, str) or not isinstance(file, str) or not _is_size(start) or not _is_size(length):
-            _malformed("says of a block something else than a file and bytes of it", where)
+            malformed("says of a block something else than a file and bytes of it", where)
         yield (name, None if offset is None else _sizes(offset, where)), Span(file, start, length)
 
 
@@ -135,12 +135,12 @@ def _described(name: str, said: dict[object, object], spans: dict[Index, Span], 
     # A tuple that begins with the type; old writers kept the attributes.
     dtype = state.get("dtype") if isinstance(state, dict) else state[0] if isinstance(state, tuple) and state else None
     if not isinstance(dtype, Global) or dtype.dtype is None or not isinstance(chunks, list):
-        _malformed(f"says of {name[:200]!r} no type that weightscope reads, or no blocks", where)
+        malformed(f"says of {name[:200]!r} no type that weightscope reads, or no blocks", where)
     shape = _sizes(said.get("size"), where)
     fields = [_fields(chunk, "ChunkStorageMetadata", where) for chunk in chunks]
     blocks = tuple((_sizes(of.get("offsets"), where), _sizes(of.get("sizes"), where)) for of in fields)
     if prod(shape) * DTYPE_BITS[dtype.dtype] >= MAX_SIZE:
-        _malformed(f"gives {name[:200]!r} a size that no tensor has", where)
+        malformed(f"gives {name[:200]!r} a size that no tensor has", where)
     return Described(dtype.dtype, shape, blocks, tuple(spans.get((name, start)) for start, _ in blocks))
 
 
@@ -150,9 +150,5 @@ def _is_size(value: object) -> TypeGuard[int]:
 
 def _sizes(value: object, where: Where) -> tuple[int, ...]:
     if not isinstance(value, tuple) or len(value) > MAX_DIMENSIONS or not all(map(_is_size, value)):
-        _malformed("has a shape or an offset that is none", where)
+        malformed("has a shape or an offset that is none", where)
     return value
-
-
-def _malformed(what: str, where: Where) -> NoReturn:
-    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

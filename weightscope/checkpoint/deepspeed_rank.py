@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import msgspec
 
+from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import Piece, PiecedEntry, TensorEntry
 from weightscope.checkpoint.pieces import fill
 from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, MAX_SIZE, StoredTensor
@@ -136,19 +137,21 @@ def _untrained(module: dict[str, TensorEntry], files: list[Opened]) -> dict[str,
     shapes = first.top.get("frozen_param_shapes")
     runs = [dict(tensors_of(file, file.top.get("frozen_param_fragments"))) for file in files]
     for name, shape in _sized(shapes, first.header.where) if isinstance(shapes, dict) else ():
-        pieces: list[Piece] = []
-        at, count = 0, prod(shape)
-        for run in (each[name] for each in runs if name in each):
-            width = (run.data_offsets[1] - run.data_offsets[0]) // max(prod(run.shape), 1)
-            length = min(prod(run.shape), count - at)
-            start = run.data_offsets[0]
-            pieces.append(Piece((at,), (length,), run.file, (start, start + length * width)))
-            at += length
+        own = [each[name] for each in runs if name in each]
+        pieces = tuple(_end_to_end(own, prod(shape)))
         if pieces and fill(shape, pieces):
-            dtype = runs[0][name].dtype
-            size = sum(stop - start for start, stop in (piece.data_offsets for piece in pieces))
-            found[name] = PiecedEntry(dtype, shape, (0, size), None, pieces[0].file, pieces=tuple(pieces))
+            found[name] = PiecedEntry.of(own[0].dtype, shape, pieces)
     return found
+
+
+def _end_to_end(runs: Iterable[TensorEntry], count: int) -> Iterator[Piece]:
+    """The first `count` elements of these runs, which lie one behind the other in the flattened tensor."""
+    at = 0
+    for run in runs:
+        length = min(prod(run.shape), count - at)
+        start = run.data_offsets[0]
+        yield Piece((at,), (length,), run.file, (start, start + length * DTYPE_BITS[run.dtype] // 8))
+        at += length
 
 
 def _in_order(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+
+import msgspec
 
 # https://github.com/huggingface/safetensors, `Dtype` in safetensors/src/tensor.rs (0.8).
 SAFETENSORS_BITS = {
@@ -33,9 +34,11 @@ SAFETENSORS_BITS = {
 
 # PyTorch files hold two complex types that safetensors lacks.
 DTYPE_BITS = SAFETENSORS_BITS | {"C32": 32, "C128": 128}
+# What weights have that are not quantized.
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 
-class Block(NamedTuple):
+class Block(msgspec.Struct, frozen=True):
     """How many weights of a row one block of a GGUF type holds, and the bytes that it takes."""
 
     weights: int

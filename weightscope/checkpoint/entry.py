@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from weightscope.brief import brief
-from weightscope.checkpoint.training import Part, Training
+from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.errors import CheckpointError, Where
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.gguf_metadata import Metadata
     from weightscope.checkpoint.streamed import Beginnings, Fetch, Streamed
+    from weightscope.checkpoint.training import Part, Training
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 DOWNLOAD = "download the model first: `hf download`, weightscope.download in Python, `forward --download`"
@@ -56,6 +58,12 @@ class PiecedEntry(TensorEntry):
     """
 
     pieces: tuple[Piece, ...] = ()
+
+    @classmethod
+    def of(cls, dtype: str, shape: tuple[int, ...], pieces: tuple[Piece, ...]) -> PiecedEntry:
+        """The tensor that these pieces fill."""
+        size = prod(shape) * DTYPE_BITS[dtype] // 8
+        return cls(dtype, shape, (0, size), None, pieces[0].file if pieces else 0, pieces=pieces)
 
 
 def file_numbers(entry: TensorEntry) -> list[int]:

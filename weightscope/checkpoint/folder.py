@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from weightscope.checkpoint.ranged import RangedFile
 from weightscope.errors import CheckpointError, Where
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.ranged import RangedFile
 
 MAX_FILES = 100_000
 
@@ -106,6 +108,7 @@ class LocalFolder:
         self.path = path
         self.notes = notes
         self._plain: frozenset[str] = frozenset()
+        self._names: list[str] = []
 
     def __repr__(self) -> str:
         return f"LocalFolder({str(self.where)!r})"
@@ -120,11 +123,13 @@ class LocalFolder:
         return self.path / name
 
     def names(self) -> list[str]:
-        """Files and directories alike."""
-        with os.scandir(self.path) as entries:
-            listed = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
-        self._plain = frozenset(name for name, is_file in listed.items() if is_file)
-        return sorted(listed)
+        """Files and directories alike, as they were when they were first asked for."""
+        if not self._names:
+            with os.scandir(self.path) as entries:
+                listed = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+            self._plain = frozenset(name for name, is_file in listed.items() if is_file)
+            self._names = sorted(listed)
+        return self._names
 
     def listed(self) -> dict[str, Listed]:
         """What a link to a folder leads to is left out."""

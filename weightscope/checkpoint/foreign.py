@@ -13,10 +13,16 @@ _KINDS = (
     (r"tf_model\.h5|.*\.(h5|hdf5|keras)", "Keras or TensorFlow weights"),
     (r"model\.ckpt.*\.(index|meta)|.*\.ckpt\.data-.*|saved_model\.pb", "a TensorFlow checkpoint"),
     (r".*\.msgpack", "Flax weights"),
-    (r".*\.onnx(_data|\.data)?", "ONNX"),
+    (r".*\.onnx(_data|\.data)?|onnx", "ONNX"),
+    (r"params_shard_\d+\.bin", "MLC"),
+    (r"group\d+-shard\d+of\d+\.bin", "TensorFlow.js"),
+    (r".*\.pdparams", "PaddlePaddle"),
     (r".*\.distcp|\.metadata", "a distributed checkpoint of torch (DCP)"),
     (r".*(zero_pp_rank|mp_rank)_.*\.pt|global_step\d+|zero_to_fp32\.py", "DeepSpeed's training state"),
-    (r".*\.(tflite|mlmodel|mlpackage|engine|plan|npz)", "weights converted for another runtime"),
+    (
+        r".*\.(tflite|task|litertlm|mlmodel|mlmodelc|mlpackage|engine|plan|npz|pte|rknn|rkllm|mnn)",
+        "weights converted for another runtime",
+    ),
     (r".*\.nemo", "a NeMo archive"),
 )
 
@@ -27,6 +33,8 @@ _CONVERTERS = (
     ("a TensorFlow checkpoint", "transformers 4 has a convert_*_original_tf_checkpoint_to_pytorch.py for many models"),
     ("Flax", "load it with `from_pretrained(…, from_flax=True)` of transformers 4 and save_pretrained"),
     ("ONNX", "find the model that it was exported from, or read its initializers with onnx.numpy_helper"),
+    ("MLC", "find the model that it was converted from"),
+    ("TensorFlow.js", "find the model that it was converted from"),
     ("OpenVINO", "find the model that it was exported from: its weights may be compressed"),
     ("a NeMo archive", "unpack it, and give the folder or the .ckpt in it"),
     ("a distributed checkpoint", "give the folder with its .metadata and all its parts"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
@@ -14,6 +15,7 @@ GGUF = b"GGUF"
 GIT_LFS = b"version https://git-lfs"
 # First bytes of formats that people keep under a weight file's name, what they are, and what to do.
 _UNPACK = "unpack it and give the path of the file inside"
+_FIND = "find the model that it was converted from"
 FOREIGN = {
     b"\x89HDF": ("an HDF5 file (Keras or TensorFlow weights), which weightscope does not read", ""),
     b"\x93NUM": ("a NumPy array, which weightscope does not read", ""),
@@ -22,7 +24,10 @@ FOREIGN = {
     b"\xfd7zX": ("compressed with xz", _UNPACK),
     b"BZh": ("compressed with bzip2", _UNPACK),
     b"7z\xbc\xaf": ("a 7-Zip archive", _UNPACK),
+    **dict.fromkeys((b"lmgg", b"fmgg", b"tjgg"), ("a GGML file, of a format before GGUF", _FIND)),
 }
+# A version, then the length and the text of a name: `WhisperSpec`.
+CTRANSLATE2 = re.compile(rb"[\x01-\x0f]\0\0\0.\0\w+Spec\0", re.DOTALL)
 HTTP = b"HTTP/"
 HTML = (b"<!doctype", b"<html")
 # As much as tells the formats apart; tar's mark comes last, at 257.
@@ -91,6 +96,8 @@ def _refuse_foreign(start: bytes, path: Where) -> None:
     for magic, (what, hint) in FOREIGN.items():
         if start.startswith(magic):
             raise NotImplementedByWeightscope(what, where=path, hint=hint)
+    if CTRANSLATE2.match(start):
+        raise NotImplementedByWeightscope("a model of CTranslate2 (faster-whisper)", where=path, hint=_FIND)
     if start.lstrip().lower().startswith(HTML):
         raise CheckpointError(
             "an HTML page, not weights",

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from weightscope.checkpoint import gguf_files
-from weightscope.checkpoint.absent import no_such_path
 from weightscope.checkpoint.candidates import (
     WEIGHT_SUFFIXES,
     candidates,
@@ -40,6 +38,8 @@ def locate(path: Path, variant: str | None = None) -> Location:
     if path.is_dir():
         return locate_in(LocalFolder(path), variant)
     if not path.exists():
+        from weightscope.checkpoint.absent import no_such_path
+
         raise no_such_path(path)
     if not path.is_file():
         raise UsageError("neither a file nor a directory", where=path)
@@ -64,7 +64,9 @@ def locate_file(folder: Folder, name: str, variant: str | None = None) -> Locati
             or "weightscope reads .safetensors, .bin, .pt, .pth, .ckpt, .gguf, *.index.json and config.json",
         )
     if held == "gguf":
-        return gguf_files.of_one(folder, name)
+        from weightscope.checkpoint.gguf_files import of_one
+
+        return of_one(folder, name)
     shard = SHARD.fullmatch(name)
     found = Location(
         format=held,
@@ -107,7 +109,9 @@ def locate_in(folder: Folder, variant: str | None = None) -> Location:
     first, second = by_format["safetensors"], by_format["pytorch"]
     chosen = first or second
     if chosen is None and "gguf" in formats:
-        return gguf_files.of_folder(folder, [n for n, f in zip(names, formats, strict=True) if f == "gguf"], variant)
+        from weightscope.checkpoint.gguf_files import of_folder
+
+        return of_folder(folder, [n for n, f in zip(names, formats, strict=True) if f == "gguf"], variant)
     if chosen is None:
         return _without_weights(folder, names, config, variant)
     if first and second and first.index and not first.weights and second.complete:
@@ -132,10 +136,10 @@ def _params(folder: Folder, chosen: Location) -> Path | None:
 
 def _original(names: list[str], chosen: Location) -> list[Beside]:
     """An original release's files (`consolidated.*`), where something else is read."""
-    if any(path.name.startswith("consolidated") for path in chosen.weights):
-        return []
     original = [n for n in names if n.startswith("consolidated") and Path(n).suffix in WEIGHT_SUFFIXES]
-    return [Beside(relation="other-format", name=n) for n in original[:1]]
+    if not original or any(path.name.startswith("consolidated") for path in chosen.weights):
+        return []
+    return [Beside(relation="other-format", name=original[0])]
 
 
 def is_adapter(location: Location) -> bool:
@@ -164,7 +168,8 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
         )
     others = named(names)
     if config:
-        return Location(format="config", config=config)
+        unread = (f"no weights in a supported format: {others}",) if others else ()
+        return Location(format="config", config=config, notes=unread)
     if others:
         raise NotImplementedByWeightscope(
             f"no weights in a supported format: {others}",
@@ -184,10 +189,15 @@ def _without_weights(folder: Folder, names: list[str], config: Path | None, vari
             where=folder.where,
             hint=f"give {folder.named(below)}",
         )
+    from weightscope.checkpoint.nested import folder_with_weights
+
+    below = folder_with_weights(folder.path) if isinstance(folder, LocalFolder) else ""
     raise UsageError(
         "no weights and no config.json here",
         where=folder.where,
-        hint="give a directory with .safetensors or .bin files",
+        hint=f"there are weights in {below}: give {folder.named(below)}"
+        if below
+        else "give a directory with .safetensors or .bin files",
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from weightscope.brief import brief
-from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.sets import Beside
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.index import Index
+
+# Formats whose files only make sense together; each has a reader of that name beside this file.
+IN_PARTS = ("dcp", "deepspeed", "megatron", "meta", "pipeline")
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):

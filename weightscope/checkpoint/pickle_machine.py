@@ -24,6 +24,11 @@ DAMAGED = "the file is damaged or was crafted to mislead: download or save it ag
 SAVE_AGAIN = "load it with torch, only if you trust its source, and save its state_dict alone, best as safetensors"
 
 
+def malformed(what: str, where: Where) -> NoReturn:
+    """Raise the error of a file that is not what its writer makes."""
+    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Global:
     """A name that a pickle may use: `make` builds what calling it stands for, `dtype` is its element type if any."""

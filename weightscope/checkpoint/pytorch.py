@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from weightscope.checkpoint.entry import FileHeader
-from weightscope.checkpoint.pickle_machine import DAMAGED
+from weightscope.checkpoint.pickle_machine import malformed
 from weightscope.checkpoint.pytorch_begins import beginnings_of
 from weightscope.checkpoint.pytorch_legacy import MAGIC, open_legacy
 from weightscope.checkpoint.pytorch_objects import Saved, StoredTensor, place
@@ -65,7 +65,7 @@ def pytorch_header(data: Bytes, path: Path, *, remote: str = "") -> FileHeader:
     saved = saved_in(data, where)
     tensors, rest = find_weights(saved.top, where, saved.passed_over)
     if any(is_unset(tensor) for tensor in tensors.values()):
-        raise CheckpointError("holds a tensor without its values", where=where, hint=DAMAGED, code="malformed-header")
+        malformed("holds a tensor without its values", where)
     blocks = saved.blocks(dict.fromkeys(tensor.storage.key for tensor in tensors.values()))
     return FileHeader(
         path=path,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weightscope.checkpoint.pickle_machine import DAMAGED
+from weightscope.checkpoint.pickle_machine import malformed
 from weightscope.checkpoint.pytorch_legacy import COUNT, LegacyFile
 from weightscope.checkpoint.pytorch_objects import Block, Saved
 from weightscope.checkpoint.pytorch_zip import Record, ZipFile, data_start
 from weightscope.checkpoint.slices import Bytes
-from weightscope.errors import CheckpointError, Where
+from weightscope.errors import Where
 
 if TYPE_CHECKING:
     from weightscope.checkpoint.streamed import Beginnings
@@ -65,6 +65,5 @@ class InLegacy(msgspec.Struct, frozen=True, kw_only=True):
         start, (key, count) = self.starts[number], self.counts[number]
         (found,) = COUNT.unpack(data[start - COUNT.size : start])
         if found != count:
-            what = f"storage {key!r} has {found:,} elements, not {count:,}"
-            raise CheckpointError(what, where=self.where, hint=DAMAGED, code="malformed-header")
+            malformed(f"storage {key!r} has {found:,} elements, not {count:,}", self.where)
         return start

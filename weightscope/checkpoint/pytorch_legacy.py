@@ -9,7 +9,7 @@ from typing import NoReturn
 import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN, Machine
+from weightscope.checkpoint.pickle_machine import MAX_BYTES, SAVE_AGAIN, Machine, malformed
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_names import torch_machine
 from weightscope.checkpoint.pytorch_objects import Block, Storages
@@ -39,7 +39,7 @@ class LegacyFile(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, Block] = {}
         for key in keys:
             if key not in self.places:
-                _malformed(f"lacks storage {key!r}, which its pickle refers to", self.where)
+                malformed(f"lacks storage {key!r}, which its pickle refers to", self.where)
             found[key] = self.places[key]
         return found
 
@@ -87,7 +87,7 @@ def _open(prefix: bytes, data: Bytes, where: Where) -> LegacyFile:
     top = load(machine)
     keys = load(machine)
     if not isinstance(keys, list):
-        _malformed("does not list its storages after its pickle", where)
+        malformed("does not list its storages after its pickle", where)
     places = _places(machine, keys, storages, data)
     counts = {key: block.bytes * 8 // DTYPE_BITS[storages.by_key[key].dtype] for key, block in places.items()}
     return LegacyFile(top=top, where=where, places=places, counts=counts, passed_over=machine.passed_over)
@@ -99,14 +99,14 @@ def _places(machine: Machine, keys: list[object], storages: Storages, data: Byte
     for key in keys:
         storage = storages.by_key.get(key) if isinstance(key, str) else None
         if storage is None or storage.key in places:
-            _malformed("lists a storage twice, or one that its pickle does not know", machine.where)
+            malformed("lists a storage twice, or one that its pickle does not know", machine.where)
         if position + COUNT.size > end:
             _cut_short(storage.key, machine.where)
         # Of a file behind a network only the first bytes are fetched; a length further on is what the pickle says.
         if position + COUNT.size <= len(machine.data) or not isinstance(data, RangedFile):
             size = COUNT.unpack(data[position : position + COUNT.size])[0] * (DTYPE_BITS[storage.dtype] // 8)
             if size != storage.bytes:
-                _malformed(f"storage {storage.key!r} has {size:,} bytes, not {storage.bytes:,}", machine.where)
+                malformed(f"storage {storage.key!r} has {size:,} bytes, not {storage.bytes:,}", machine.where)
         position += COUNT.size
         if storage.bytes > end - position:
             _cut_short(storage.key, machine.where)
@@ -122,7 +122,3 @@ def _cut_short(key: str, where: Where) -> NoReturn:
         hint="the file is incomplete: download or save it again",
         code="truncated-file",
     )
-
-
-def _malformed(what: str, where: Where) -> NoReturn:
-    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import prod
-from typing import NoReturn, Protocol, TypeGuard
+from typing import Protocol, TypeGuard
 
 import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.checkpoint.pickle_machine import DAMAGED, SAVE_AGAIN, Global, Inert, Machine
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, Where
+from weightscope.checkpoint.pickle_machine import SAVE_AGAIN, Global, Inert, Machine, malformed
+from weightscope.errors import NotImplementedByWeightscope, Where
 
 MAX_DIMENSIONS = 64
 MAX_SIZE = 1 << 63
@@ -266,7 +266,7 @@ def place(name: str, tensor: StoredTensor, block: Block, where: Where) -> Tensor
     """The tensor's entry: its bytes' place in the file, after making sure that its storage has them."""
     storage = tensor.storage
     if storage.skip + storage.bytes > block.bytes:
-        _malformed(f"storage {storage.key!r} of {name!r} has {block.bytes:,} bytes, not {storage.bytes:,}", where)
+        malformed(f"storage {storage.key!r} of {name!r} has {block.bytes:,} bytes, not {storage.bytes:,}", where)
     width = DTYPE_BITS[tensor.dtype] // 8
     count = prod(tensor.shape)
     begin = end = min(tensor.offset * width, storage.bytes)
@@ -274,7 +274,7 @@ def place(name: str, tensor: StoredTensor, block: Block, where: Where) -> Tensor
         last = sum([(size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)])
         begin, end = tensor.offset * width, (tensor.offset + last + 1) * width
     if end > storage.bytes or count >= MAX_SIZE:
-        _malformed(f"tensor {name!r} reaches beyond the {storage.bytes:,} bytes of its storage {storage.key!r}", where)
+        malformed(f"tensor {name!r} reaches beyond the {storage.bytes:,} bytes of its storage {storage.key!r}", where)
     start = block.start + storage.skip
     contiguous = not count or _is_contiguous(tensor.shape, tensor.strides)
     return TensorEntry(tensor.dtype, tensor.shape, (start + begin, start + end), None if contiguous else tensor.strides)
@@ -288,7 +288,3 @@ def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
                 return False
             expected *= size
     return True
-
-
-def _malformed(what: str, where: Where) -> NoReturn:
-    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

@@ -14,7 +14,7 @@ import msgspec
 
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.limits import MAX_TENSORS
-from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, Global, Machine
+from weightscope.checkpoint.pickle_machine import MAX_BYTES, Global, Machine, malformed
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_names import torch_machine
 from weightscope.checkpoint.pytorch_objects import MAX_DIMENSIONS, Block, Storage, StoredTensor, tensor_of
@@ -120,7 +120,7 @@ class _Section:
 
     def fail(self, what: str) -> NoReturn:
         """Raise: the archive is not one of torch.save's."""
-        raise CheckpointError(what, where=self.where, hint=DAMAGED, code="malformed-header")
+        malformed(what, self.where)
 
     def cut_short(self) -> NoReturn:
         """Raise: the archive ends too early."""
@@ -198,7 +198,7 @@ def _members(data: Bytes, where: Where) -> dict[str, tuple[int, int]]:
             break
         kind, size, start = block[156:157], _size(block[124:136]), position + BLOCK
         if size is None and len(block) == BLOCK:
-            raise CheckpointError("has a damaged tar header", where=where, hint=DAMAGED, code="malformed-header")
+            malformed("has a damaged tar header", where)
         if size is None or size > end - start:
             raise CheckpointError(
                 "ends within a member of its tar archive",

@@ -31,7 +31,6 @@ MAX_NAMES = 1 << 26
 # Lists, tuples and mappings that are looked through for tensors; an optimizer has one for each weight.
 MAX_CONTAINERS = 500_000
 
-Container = dict[object, object] | list[object] | tuple[object, ...]
 # As a tuple it is looked through in half the time that a union takes.
 CONTAINERS = (dict, list, tuple)
 

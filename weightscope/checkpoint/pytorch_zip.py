@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import msgspec
 
-from weightscope.checkpoint.pickle_machine import DAMAGED, MAX_BYTES, SAVE_AGAIN
+from weightscope.checkpoint.pickle_machine import MAX_BYTES, SAVE_AGAIN, malformed
 from weightscope.checkpoint.pickles import load
 from weightscope.checkpoint.pytorch_names import torch_machine
 from weightscope.checkpoint.pytorch_objects import Block, Storages
@@ -73,7 +73,7 @@ class ZipFile(msgspec.Struct, frozen=True, kw_only=True):
         spans.sort()
         for (_, end, first), (header, _, second) in pairwise(spans):
             if header < end:
-                _malformed(f"storages {first!r} and {second!r} overlap", self.where)
+                malformed(f"storages {first!r} and {second!r} overlap", self.where)
         return found
 
 
@@ -124,7 +124,7 @@ def _root(directory: dict[bytes, Record], where: Where) -> bytes:
     if len(roots) != 1:
         raise CheckpointError(
             f"is a zip archive with {len(roots) or 'no'} data.pkl in it, not one that torch.save wrote",
-            where=where, hint="name the weight file itself", code="malformed-header",
+            where=where, hint="unpack it, and give the folder or the weight file in it", code="malformed-header",
         )  # fmt: skip
     return roots[0]
 
@@ -136,35 +136,35 @@ def _check_order(order: bytes, where: Where) -> None:
             where=where, hint="load it with torch and save it again on this machine",
         )  # fmt: skip
     if order != b"little":
-        _malformed(f"states the byte order {order!r}", where)
+        malformed(f"states the byte order {order!r}", where)
 
 
 def _read_directory(data: Bytes, where: Where) -> tuple[dict[bytes, Record], int]:
     """The members by name, and where the directory begins: no member reaches beyond that."""
     count, start, size = _directory_place(data, where)
     if size > MAX_DIRECTORY:
-        _malformed(f"claims a zip directory of {size:,} bytes; the limit is {MAX_DIRECTORY:,}", where)
+        malformed(f"claims a zip directory of {size:,} bytes; the limit is {MAX_DIRECTORY:,}", where)
     if count > MAX_MEMBERS:
-        _malformed(f"claims a zip directory of {count:,} members; the limit is {MAX_MEMBERS:,}", where)
+        malformed(f"claims a zip directory of {count:,} members; the limit is {MAX_MEMBERS:,}", where)
     raw = data[start : start + size]
     directory: dict[bytes, Record] = {}
     position = 0
     while position < size:
         if size - position < CENTRAL.size or raw[position : position + 4] != b"PK\x01\x02":
-            _malformed(f"zip directory has no entry at its byte {position:,}", where)
+            malformed(f"zip directory has no entry at its byte {position:,}", where)
         fields = CENTRAL.unpack_from(raw, position)
         name_at = position + CENTRAL.size
         extra_at = name_at + fields[10]
         name, position = raw[name_at:extra_at], extra_at + fields[11] + fields[12]
         if position > size:
-            _malformed("zip directory ends within an entry", where)
+            malformed("zip directory ends within an entry", where)
         if name in directory:
-            _malformed(f"zip directory lists {_shown(name)} twice", where)
+            malformed(f"zip directory lists {_shown(name)} twice", where)
         if len(directory) == count:
-            _malformed(f"zip directory lists more members than the {count:,} that it claims", where)
+            malformed(f"zip directory lists more members than the {count:,} that it claims", where)
         directory[name] = _record(fields, raw[extra_at : extra_at + fields[11]], name, where)
     if len(directory) != count:
-        _malformed(f"zip directory lists {len(directory):,} members and claims {count:,}", where)
+        malformed(f"zip directory lists {len(directory):,} members and claims {count:,}", where)
     return directory, start
 
 
@@ -183,10 +183,10 @@ def _directory_place(data: Bytes, where: Where) -> tuple[int, int, int]:
     if locator >= 0 and data[locator : locator + 4] == b"PK\x06\x07":
         limit = LOCATOR64.unpack(data[locator : locator + LOCATOR64.size])[2]
         if limit + END64.size > locator or data[limit : limit + 4] != b"PK\x06\x06":
-            _malformed("end of its zip directory is not where it says", where)
+            malformed("end of its zip directory is not where it says", where)
         count, size, start = END64.unpack(data[limit : limit + END64.size])[7:]
     if start + size > limit:
-        _malformed("zip directory is not where its end says", where)
+        malformed("zip directory is not where its end says", where)
     return count, start, size
 
 
@@ -197,7 +197,7 @@ def _record(fields: tuple[int, ...], extra: bytes, name: bytes, where: Where) ->
     if short:
         packed = _extra(extra, ZIP64_EXTRA)
         if len(packed) < 8 * len(short):
-            _malformed(f"zip entry {_shown(name)} lacks its 64-bit sizes", where)
+            malformed(f"zip entry {_shown(name)} lacks its 64-bit sizes", where)
         for i, value in zip(short, struct.unpack_from(f"<{len(short)}Q", packed), strict=True):
             wide[i] = value
     return Record(flags=fields[3], method=fields[4], size=wide[0], stored=wide[1], header=wide[2])
@@ -217,7 +217,7 @@ def _stored(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int, 
     """The bytes of an uncompressed member, found through its own header: only that says how long it is."""
     record = directory.get(name)
     if record is None:
-        _malformed(f"zip archive lacks {_shown(name)}, which its pickle refers to", where)
+        malformed(f"zip archive lacks {_shown(name)}, which its pickle refers to", where)
     _check_stored(record, name, where)
     if isinstance(data, RangedFile):
         # How much padding comes before its bytes is read with them: see `pytorch_begins.py`.
@@ -235,7 +235,7 @@ def _check_stored(record: Record, name: bytes, where: Where) -> None:
             where=where, hint=SAVE_AGAIN, code="malformed-header",
         )  # fmt: skip
     if record.size != record.stored:
-        _malformed(f"zip entry {_shown(name)} has two sizes", where)
+        malformed(f"zip entry {_shown(name)} has two sizes", where)
 
 
 def data_start(data: Bytes, record: Record, name: bytes, end: int, where: Where) -> int:
@@ -247,18 +247,18 @@ def data_start(data: Bytes, record: Record, name: bytes, end: int, where: Where)
     name_at = record.header + LOCAL.size
     raw = data[record.header : min(name_at + len(name), end)]
     if name_at > end or raw[:4] != b"PK\x03\x04":
-        _malformed(f"zip entry {_shown(name)} is not where the directory says", where)
+        malformed(f"zip entry {_shown(name)} is not where the directory says", where)
     fields = LOCAL.unpack_from(raw)
     start: int = name_at + fields[9] + fields[10]
     if fields[9] != len(name) or raw[LOCAL.size :] != name:
-        _malformed(f"zip entry {_shown(name)} has another name in its own header", where)
+        malformed(f"zip entry {_shown(name)} has another name in its own header", where)
     if start + record.stored > end:
         _reaching(record, name, where)
     return start
 
 
 def _reaching(record: Record, name: bytes, where: Where) -> NoReturn:
-    _malformed(f"zip entry {_shown(name)} of {record.stored:,} bytes reaches into the directory", where)
+    malformed(f"zip entry {_shown(name)} of {record.stored:,} bytes reaches into the directory", where)
 
 
 def _content(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int, limit: int, where: Where) -> bytes:
@@ -269,7 +269,7 @@ def _content(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int,
         return _inflated(data[start : start + min(record.stored, MAX_INFLATED)], record, name, limit, where)
     _check_stored(record, name, where)
     if record.size > limit:
-        _malformed(f"{_shown(name)} has {record.size:,} bytes; the limit is {limit:,}", where)
+        malformed(f"{_shown(name)} has {record.size:,} bytes; the limit is {limit:,}", where)
     start = data_start(data, record, name, end, where)
     return data[start : start + record.size]
 
@@ -277,21 +277,17 @@ def _content(data: Bytes, directory: dict[bytes, Record], name: bytes, end: int,
 def _inflated(raw: bytes, record: Record, name: bytes, limit: int, where: Where) -> bytes:
     limit = min(limit, MAX_INFLATED)
     if max(record.size, record.stored) > limit:
-        _malformed(f"{_shown(name)} is compressed and inflates beyond {limit:,} bytes", where)
+        malformed(f"{_shown(name)} is compressed and inflates beyond {limit:,} bytes", where)
     if record.size > MAX_RATIO * record.stored + SMALL_INFLATED:
-        _malformed(f"{_shown(name)} is compressed and inflates to more than {MAX_RATIO} times its size", where)
+        malformed(f"{_shown(name)} is compressed and inflates to more than {MAX_RATIO} times its size", where)
     try:
         content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, record.size + 1)
     except zlib.error:
         content = b""
     if len(content) != record.size:
-        _malformed(f"{_shown(name)} does not inflate to its {record.size:,} bytes", where)
+        malformed(f"{_shown(name)} does not inflate to its {record.size:,} bytes", where)
     return content
 
 
 def _shown(name: bytes) -> str:
     return repr(name[:200].decode("utf-8", "replace"))
-
-
-def _malformed(what: str, where: Where) -> NoReturn:
-    raise CheckpointError(what, where=where, hint=DAMAGED, code="malformed-header")

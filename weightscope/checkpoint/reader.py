@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,17 +15,19 @@ from weightscope.checkpoint.candidates import WEIGHT_SUFFIXES
 from weightscope.checkpoint.entry import FileHeader, TensorEntry, file_numbers
 from weightscope.checkpoint.folder import Expected, Folder, LocalFolder, name_within
 from weightscope.checkpoint.header import header_of, numbered, read_header
-from weightscope.checkpoint.index import Index
 from weightscope.checkpoint.limits import Taken, check_names
 from weightscope.checkpoint.locate import locate, locate_file, locate_in
-from weightscope.checkpoint.location import Location
-from weightscope.checkpoint.renaming import Renaming
+from weightscope.checkpoint.location import IN_PARTS, Location
 from weightscope.checkpoint.sets import SHARD
-from weightscope.checkpoint.together import READERS, Plain, reader_of
-from weightscope.checkpoint.training import Training
 from weightscope.errors import CheckpointError, RemoteError, WeightscopeError, Where, printable_path
 from weightscope.findings import Finding
 from weightscope.ranges import summed
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.index import Index
+    from weightscope.checkpoint.renaming import Renaming
+    from weightscope.checkpoint.together import Plain
+    from weightscope.checkpoint.training import Training
 
 Progress = Callable[[int, int, str], None]
 
@@ -154,7 +157,7 @@ def _open(
     tensors: dict[str, TensorEntry] = {}
     findings: list[Finding] = []
     taken = Taken()
-    if location.format in READERS:
+    if location.format in IN_PARTS:
         return _together(path, folder, location, whole=whole)
     with _reading(folder, location) as read:
         for number, weights in enumerate(location.weights):
@@ -192,6 +195,8 @@ def _open(
 
 def _together(path: Path, folder: Folder, location: Location, *, whole: bool) -> Checkpoint:
     """A checkpoint whose files only make sense together."""
+    from weightscope.checkpoint.together import reader_of
+
     read = reader_of(location.format)(folder, location.weights)
     taken = Taken()
     for file in read.files:

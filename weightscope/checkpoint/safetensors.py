@@ -17,7 +17,7 @@ import msgspec
 from weightscope.checkpoint.dtypes import SAFETENSORS_BITS
 from weightscope.checkpoint.entry import FileHeader, TensorEntry
 from weightscope.checkpoint.limits import MAX_TENSORS, too_many
-from weightscope.checkpoint.slices import Bytes, LocalFile
+from weightscope.checkpoint.slices import Bytes
 from weightscope.errors import CheckpointError, Where
 
 MAX_HEADER = 100_000_000
@@ -48,18 +48,12 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object with its keys in order and none swallowed; a class, so that an array is not taken for one."""
 
 
-def read_safetensors(path: Path, number: int = 0) -> FileHeader:
-    """The header of one safetensors file here, which is file `number` of its checkpoint.
+def safetensors_header(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -> FileHeader:
+    """The header of one safetensors file, which is file `number` of its checkpoint; `remote` names one not here.
 
     Raises:
         CheckpointError: `truncated-file`, `malformed-header` or `duplicate-tensor`, naming the file and the tensor.
     """
-    with LocalFile(path) as data:
-        return safetensors_header(data, path, number)
-
-
-def safetensors_header(data: Bytes, path: Path, number: int = 0, *, remote: str = "") -> FileHeader:
-    """The same of bytes wherever they lie; `remote` names a file that is not here."""
     where, size = remote or path, len(data)
     prefix = data[0:8]
     length = int.from_bytes(prefix, "little")

@@ -53,8 +53,7 @@ def put_together(parts: Sequence[TensorEntry], split: Split) -> TensorEntry:
     shape = tuple(
         sum(part.shape[axis] for part in parts) if at == axis else size for at, size in enumerate(first.shape)
     )
-    size = prod(shape) * DTYPE_BITS[first.dtype] // 8
-    return PiecedEntry(first.dtype, shape, (0, size), None, first.file, pieces=pieces)
+    return PiecedEntry.of(first.dtype, shape, pieces)
 
 
 def _widths(parts: Sequence[TensorEntry], axis: int, split: Split) -> Sequence[Sequence[int]]:

@@ -13,10 +13,6 @@ from weightscope.checkpoint.folder import Folder
 from weightscope.checkpoint.training import Training
 from weightscope.findings import Finding
 
-# Format -> the module whose `read` puts its files together.
-READERS = {name: name for name in ("dcp", "deepspeed", "megatron", "meta", "pipeline")}
-
-
 Plain = str | int | float | bool | None
 
 
@@ -34,8 +30,6 @@ class Together(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reader_of(format_name: str) -> Callable[[Folder, tuple[Path, ...]], Together]:
-    """The reader of a format: it takes the folder that was named, and the files."""
-    read: Callable[[Folder, tuple[Path, ...]], Together] = import_module(
-        f"weightscope.checkpoint.{READERS[format_name]}"
-    ).read
+    """The reader of one of the formats `IN_PARTS`: it takes the folder that was named, and the files."""
+    read: Callable[[Folder, tuple[Path, ...]], Together] = import_module(f"weightscope.checkpoint.{format_name}").read
     return read

@@ -92,5 +92,4 @@ def _add(
     if any(piece.file == ABSENT for piece in pieces) or not fill(shape, pieces):
         left.append(name)
         return
-    size = sum(stop - start for start, stop in (piece.data_offsets for piece in pieces))
-    found[name] = PiecedEntry("F32", shape, (0, size), None, pieces[0].file if pieces else 0, pieces=pieces)
+    found[name] = PiecedEntry.of("F32", shape, pieces)

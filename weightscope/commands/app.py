@@ -1,7 +1,6 @@
 """The table of contents of the command line."""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`, as `inspect.py` is.
 import os
 import signal
 from collections.abc import Sequence

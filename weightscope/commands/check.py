@@ -207,7 +207,7 @@ def _refuse_elsewhere(model: str, variant: str | None, most: int | None, *, valu
 
     needed = values or (lock is not None and lock.algorithm is not None)
     if most is None and needed and (missing := values_elsewhere(model, variant)):
-        raise refusal(missing, "check")
+        raise refusal(missing, "check", readings=2)
 
 
 def _refuse_several(lock: Path | None, format: CheckFormat) -> None:

@@ -84,7 +84,7 @@ def diff(
     if stream is not None and asked:
         raise UsageError("--forward needs the weights here", hint="use --download instead of --stream")
     if values or asked:
-        left, right = (open_with_values(m, None, "diff", stream=stream, download=download) for m in (a, b))
+        left, right = (open_with_values(m, None, "diff", stream=stream, download=download, readings=2) for m in (a, b))
     else:
         left, right = (open_quietly(model, None) for model in (a, b))
     stop = Event()

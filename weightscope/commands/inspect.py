@@ -1,7 +1,6 @@
 """`weightscope inspect`: what is this?"""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: typer evaluates texts of annotations twice, which can be felt.
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,7 +53,7 @@ def inspect(
 
     summaries: list[Summary] = []
 
-    def answer(model: Model) -> Document:
+    def answer(model: "Model") -> "Document":
         from weightscope.output.inspect import inspect_document
 
         if values:

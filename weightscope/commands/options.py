@@ -59,10 +59,7 @@ StreamOption = Annotated[
         show_default=False,
     ),
 ]
-SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?", re.IGNORECASE)
-
-# These may read values a second time, if the first reading calls for it.
-READ_AGAIN = ("check", "diff", "report")
+SIZE = r"(?i)([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?"
 
 # The model that was opened last: it ends with the process, not with the command, which would free it piece by piece.
 _kept: list[Model] = []
@@ -122,9 +119,20 @@ def _fetch(path: str, variant: str | None, missing: Missing) -> None:
 
 
 def open_with_values(
-    path: str, variant: str | None, command: str, *, stream: str | None, download: bool, sample: int | None = None
+    path: str,
+    variant: str | None,
+    command: str,
+    *,
+    stream: str | None,
+    download: bool,
+    sample: int | None = None,
+    readings: int = 1,
+    base: str | None = None,
+    tolerant: bool = False,
 ) -> Model:
     """A model whose values, or a `sample` of them, can be read: here, or with --stream over the network.
+
+    `readings` are how often the command may read them, `base` and `tolerant` are as `open_model` has them.
 
     Raises:
         UsageError: it is not here, and nobody agreed to fetch it; the message says what it takes.
@@ -134,14 +142,14 @@ def open_with_values(
         raise UsageError("--stream and --download are mutually exclusive")
     most = bytes_of(stream)
     if most is None:
-        refuse_or_fetch(path, variant, command, download=download)
-    model = open_quietly(path, variant)
+        _refuse_or_fetch(path, variant, command, download=download, readings=readings)
+    model = open_quietly(path, variant, base, tolerant=tolerant)
     if most is not None:
         model.stream(most, sample=sample)
     return model
 
 
-def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: bool) -> None:
+def _refuse_or_fetch(path: str, variant: str | None, command: str, *, download: bool, readings: int) -> None:
     """Have a remote model here, with --download or if a person at the terminal agrees; else say what it takes.
 
     Raises:
@@ -157,14 +165,14 @@ def refuse_or_fetch(path: str, variant: str | None, command: str, *, download: b
         return
     what = f"{missing.reference} is not in the local cache: {_cost(missing)}"
     if not (missing.downloadable and _is_asked() and _agrees(f"{what}. Download it?")):
-        raise refusal(missing, command, downloads=missing.downloadable)
+        raise refusal(missing, command, readings, downloads=missing.downloadable)
     _fetch(path, variant, missing)
 
 
-def refusal(missing: Missing, command: str, *, downloads: bool = False) -> UsageError:
-    """That the values are not here, with what it takes to read them."""
+def refusal(missing: Missing, command: str, readings: int, *, downloads: bool = False) -> UsageError:
+    """That the values are not here, with what it takes to read them so many times."""
     stores = "; --download stores them" if downloads else ""
-    agreed = missing.agreeable(2 if command in READ_AGAIN else 1)
+    agreed = missing.agreeable(readings)
     return UsageError(
         f"{command} needs the values, which are not here: {_cost(missing)}",
         where=missing.reference,
@@ -186,7 +194,7 @@ def bytes_of(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    match = SIZE.fullmatch(text.strip())
+    match = re.fullmatch(SIZE, text.strip())
     if match is None:
         raise UsageError(f"--stream {text!r} is no size", hint="give one such as 5GB or 500MB")
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))

@@ -17,12 +17,11 @@ from weightscope.commands.options import (
     ModelPath,
     StreamOption,
     VariantOption,
-    bytes_of,
     fetch_if_wanted,
     halting,
     open_quietly,
+    open_with_values,
     own_files,
-    refuse_or_fetch,
 )
 from weightscope.errors import UsageError, WeightscopeError
 from weightscope.interrupt import INTERRUPTED, stopping
@@ -41,6 +40,11 @@ class Asked(NamedTuple):
     passes: bool
     tokens: str | None
     prompt: str | None
+
+    @property
+    def needs_files(self) -> bool:
+        """Whether the weights have to be here: they are not read once, in order."""
+        return self.passes or self.heatmap is not None
 
 
 def report(
@@ -101,33 +105,25 @@ def report(
         raise UsageError("--tokens and --prompt are mutually exclusive")
     asked = Asked(values=values, heatmap=heatmap, passes=passes, tokens=tokens, prompt=prompt)
     references = [reference for reference in (model, other) if reference is not None]
-    most = bytes_of(stream)
-    if most is not None:
+    if stream is not None:
         _refuse_to_stream(asked, download=download)
-    else:
-        _have_here(references, variant, asked, download=download)
-    models = [open_quietly(reference, variant, base, tolerant=other is None) for reference in references]
-    if most is not None:
-        for each in models:
-            each.stream(most)
+
+    def opened(reference: str) -> Model:
+        if asked.needs_files:
+            what = "a forward pass" if asked.passes else "reading values"
+            fetch_if_wanted(reference, variant, unasked=download, what=what)
+        elif asked.values:
+            return open_with_values(
+                reference, variant, "report", stream=stream, download=download, readings=len(references), base=base,
+                tolerant=other is None,
+            )  # fmt: skip
+        return open_quietly(reference, variant, base, tolerant=other is None)
+
+    models = [opened(reference) for reference in references]
     if other is None:
         _one(models[0], asked, output)
     else:
         _two(models[0], models[1], asked, output)
-
-
-def _have_here(references: list[str], variant: str | None, asked: Asked, *, download: bool) -> None:
-    """Download what has to be read and is not here, with --download or if a person agrees.
-
-    Raises:
-        UsageError: a model is not here, and is not to be fetched.
-    """
-    for reference in references:
-        if asked.passes or asked.heatmap is not None:
-            what = "a forward pass" if asked.passes else "reading values"
-            fetch_if_wanted(reference, variant, unasked=download, what=what)
-        elif asked.values:
-            refuse_or_fetch(reference, variant, "report", download=download)
 
 
 def _refuse_to_stream(asked: Asked, *, download: bool) -> None:
@@ -138,7 +134,7 @@ def _refuse_to_stream(asked: Asked, *, download: bool) -> None:
     """
     if download:
         raise UsageError("--stream and --download are mutually exclusive")
-    if asked.passes or asked.heatmap is not None:
+    if asked.needs_files:
         what = "--heatmap" if asked.heatmap is not None else "--forward"
         raise UsageError(f"{what} needs the weights here", hint="use --download instead of --stream")
     if not asked.values:

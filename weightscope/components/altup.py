@@ -174,14 +174,11 @@ class Laurel(Component, frozen=True, kw_only=True):
 class AltUpBlock(Component, frozen=True, kw_only=True):
     """A layer of several streams: the active one goes through attention beside `laurel`, and through the MLP."""
 
-    block: Block
     altup: AltUp
     laurel: Laurel
+    block: Block
     layer_input: LayerInput
     scaled: bool = True
-
-    def children(self) -> Iterable[Component]:
-        return self.altup, self.laurel, self.block, self.layer_input
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[S, T, D] to the same."""

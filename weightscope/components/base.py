@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Indices = Sequence[int]
 
 
-class Conflict(NamedTuple):
+class Conflict(msgspec.Struct, frozen=True):
     """Two sizes that contradict each other: what is wrong, and the config keys they came from."""
 
     what: str
@@ -55,8 +55,12 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return {}
 
     def children(self) -> Iterable[Component]:
-        """The components below, in the order of the forward pass."""
-        return ()
+        """The components below, in the order of the forward pass: those that its fields hold, in their order."""
+        for field in self.__struct_fields__:
+            held = getattr(self, field)
+            for part in held if isinstance(held, tuple) else (held,):
+                if isinstance(part, Component):
+                    yield part
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """The component's maths on x, its weights read at its place.
@@ -190,7 +194,7 @@ def total(counts: Iterable[int | None]) -> int | None:
     return None if None in found else sum(filter(None, found))
 
 
-class Layers(NamedTuple):
+class Layers(msgspec.Struct, frozen=True):
     """The layers that tokens pass, of width [width]; `half` is which half of an encoder-decoder they are."""
 
     depth: int
@@ -214,10 +218,6 @@ class Repeat(Component, frozen=True, kw_only=True):
     chosen: int | None = None
     number_prefix: str = ""
 
-    def children(self) -> Iterable[Component]:
-        """The one repeated component."""
-        return (self.child,)
-
     @property
     def chosen_share(self) -> tuple[int, int] | None:
         """`chosen` of as many as there are."""
@@ -238,7 +238,3 @@ class Group(Component, frozen=True, kw_only=True, dict=True):
     """Components side by side under one name; `Group(name="language_model", parts=(model,))` moves a declaration."""
 
     parts: tuple[Component, ...]
-
-    def children(self) -> Iterable[Component]:
-        """The parts, in the order of the forward pass."""
-        return self.parts

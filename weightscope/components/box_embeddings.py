@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
 from weightscope.components.encoder import TokenEmbeddings
 from weightscope.components.runnable import Inputs
@@ -25,9 +24,6 @@ class BoxEmbeddings(TokenEmbeddings, frozen=True, kw_only=True):
     """
 
     boxes: tuple[Embedding, ...]
-
-    def children(self) -> Iterable[Component]:
-        return (*super().children(), *self.boxes)
 
     @property
     def takes(self) -> tuple[str, ...]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Layers, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
-from weightscope.components.layer_inputs import LayerInputs
-from weightscope.components.layer_scale import LayerScale
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Predicts, Runnable, refuse
 from weightscope.components.running import At, Stopped
@@ -18,6 +16,8 @@ from weightscope.components.walk import find, needed
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.layer_inputs import LayerInputs
+    from weightscope.components.layer_scale import LayerScale
     from weightscope.components.sinusoids import Sinusoids
     from weightscope.components.step import Step
 
@@ -31,28 +31,16 @@ class Block(Component, frozen=True, kw_only=True):
     `residual_scale` (Granite). The output goes through `after` (Gemma 4).
     """
 
-    attention: Component
-    feed_forward: Component
     input_norm: Norm | None
-    feed_forward_norm: Norm | None
+    attention: Component
     attention_out_norm: Norm | LayerScale | None = None
+    feed_forward_norm: Norm | None
+    feed_forward: Component
     feed_forward_out_norm: Norm | LayerScale | None = None
     parallel: bool = False
     norms_sums: bool = False
     residual_scale: float = 1.0
     after: tuple[Component, ...] = ()
-
-    def children(self) -> Iterable[Component]:
-        parts = (
-            self.input_norm,
-            self.attention,
-            self.attention_out_norm,
-            self.feed_forward_norm,
-            self.feed_forward,
-            self.feed_forward_out_norm,
-            *self.after,
-        )
-        return tuple(part for part in parts if part is not None)
 
     def saves(self, step: Step) -> int | None:
         """What its parts keep; what enters both halves of a parallel block is kept once."""
@@ -149,21 +137,16 @@ class Decoder(Component, frozen=True, kw_only=True):
     """
 
     embedding: Embedding
-    blocks: tuple[Repeat, ...]
-    final_norm: Norm | None
+    layer_inputs: LayerInputs | None = None
+    widen: Component | None = None
     positions: Embedding | Sinusoids | None = None
     embedding_norm: Norm | None = None
     depth: int
-    widen: Component | None = None
-    narrow: Component | None = None
-    layer_inputs: LayerInputs | None = None
     enter: Component | None = None
+    blocks: tuple[Repeat, ...]
     leave: Component | None = None
-
-    def children(self) -> Iterable[Component]:
-        first = (self.embedding, self.layer_inputs, self.widen, self.positions, self.embedding_norm, self.enter)
-        parts = (*first, *self.blocks, self.leave, self.final_norm, self.narrow)
-        return tuple(part for part in parts if part is not None)
+    final_norm: Norm | None
+    narrow: Component | None = None
 
     def token_layers(self) -> Layers:
         return Layers(self.depth, self.embedding.width, self.embedding.rows, self.blocks)
@@ -260,9 +243,6 @@ class CausalLM(Runnable, frozen=True, kw_only=True):
     head: Head | Classifier | None
     extras: tuple[Component, ...] = ()
     refused: str = ""
-
-    def children(self) -> Iterable[Component]:
-        return (self.decoder, *((self.head,) if self.head else ()), *self.extras)
 
     @property
     def words(self) -> Embedding:

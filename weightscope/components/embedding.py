@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weightscope.components.base import Component
 from weightscope.components.running import At, linear
 from weightscope.roles import Role
-from weightscope.sizes import Size
+from weightscope.sizes import Size, size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.plain import Plain
 
@@ -124,7 +124,7 @@ class Classifier(Component, frozen=True, kw_only=True):
         return (Plain("", Role.CLASSIFIER, bias=self.bias),)
 
     def sizes(self) -> Sizes:
-        return {Role.CLASSIFIER: (Size(self.labels, "id2label"), self.width)}
+        return {Role.CLASSIFIER: (size(self.labels), self.width)}
 
     def equation(self, x: str = "x") -> str:
         return f"classifier·{x}"

@@ -61,10 +61,6 @@ class TokenEmbeddings(Component, frozen=True, kw_only=True):
         if types and TYPES in inputs and not ((inputs[TYPES] >= 0) & (inputs[TYPES] < int(types.rows))).all():
             raise UsageError(f"{TYPES} are outside the table of {types.rows:,} types")
 
-    def children(self) -> Iterable[Component]:
-        parts = (self.words, self.positions, self.types, self.norm, self.project)
-        return tuple(part for part in parts if part is not None)
-
     def equation(self, x: str = "") -> str:
         tables = (table for table in (self.words, self.positions, self.types) if table is not None)
         total = " + ".join(table.equation(x if table is self.words else "") for table in tables)
@@ -101,16 +97,12 @@ class Encoder(Component, frozen=True, kw_only=True):
     """
 
     embeddings: TokenEmbeddings
+    before: Component | None = None
     blocks: tuple[Repeat, ...]
     final_norm: Norm | None = None
-    pooler: EncoderHead | None = None
     depth: int
     order: tuple[int, ...] | None = None
-    before: Component | None = None
-
-    def children(self) -> Iterable[Component]:
-        parts = (self.embeddings, self.before, *self.blocks, self.final_norm, self.pooler)
-        return tuple(part for part in parts if part is not None)
+    pooler: EncoderHead | None = None
 
     def token_layers(self) -> Layers:
         words, project = self.embeddings.words, self.embeddings.project
@@ -142,9 +134,6 @@ class EncoderModel(Runnable, frozen=True, kw_only=True):
     causal: bool = False
     padding: int | None = None
     tasks: tuple[tuple[str, InnerAdapter], ...] = ()
-
-    def children(self) -> Iterable[Component]:
-        return self.encoder, *self.heads, *self.extras
 
     @property
     def takes(self) -> tuple[str, ...]:

@@ -31,9 +31,6 @@ class Dense(Component, frozen=True, kw_only=True):
     activation: str = ""
     norm: Norm | None = None
 
-    def children(self) -> Iterable[Component]:
-        return (self.dense, self.norm) if self.norm else (self.dense,)
-
     def equation(self, x: str = "x") -> str:
         made = self.dense.equation(x)
         made = f"{WORDS.get(self.activation, self.activation)}({made})" if self.activation else made
@@ -57,9 +54,6 @@ class EncoderHead(Component, frozen=True, kw_only=True):
     before: Dense | Norm | None = None
     out: Classifier | Projection | None = None
     averaged: bool = False
-
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.before, self.out) if part is not None)
 
     @property
     def pools(self) -> bool:
@@ -111,9 +105,6 @@ class MaskedHead(EncoderHead, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.LM_HEAD: (Size(self.decoder.vocabulary), self.decoder.width)}
-
-    def children(self) -> Iterable[Component]:
-        return (*super().children(), self.decoder)
 
     @property
     def word(self) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
 from weightscope.components.running import At
 from weightscope.sizes import Size
@@ -20,9 +18,6 @@ class ExtendedEmbedding(Embedding, frozen=True, kw_only=True):
 
     base: Size
     added: Embedding
-
-    def children(self) -> Iterable[Component]:
-        return (self.added,)
 
     def sizes(self) -> Sizes:
         return {self.role: (self.base, self.width)}

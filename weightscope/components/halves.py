@@ -36,9 +36,9 @@ class CrossBlock(Block, frozen=True, kw_only=True):
     cross: Attention
 
     def children(self) -> Iterable[Component]:
-        parts = tuple(super().children())
+        *parts, cross_norm, cross = super().children()
         fed = parts.index(self.feed_forward_norm or self.feed_forward)
-        return *parts[:fed], self.cross_norm, self.cross, *parts[fed:]
+        return *parts[:fed], cross_norm, cross, *parts[fed:]
 
     def _halves(self, x: str) -> list[str]:
         """With the look at the encoder between them."""
@@ -99,9 +99,9 @@ class Stack(Source, frozen=True, kw_only=True):
 
     width: Size
     vocabulary: Size
+    embedding_norm: Norm | None = None
     blocks: tuple[Repeat, ...]
     table_copy: str = "embed_tokens.weight"
-    embedding_norm: Norm | None = None
     norms_tokens: bool = False
     final_norm: Norm | None = None
     label: str = ""
@@ -112,10 +112,6 @@ class Stack(Source, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.TOKEN_EMBEDDING: (self.vocabulary, self.width)}
-
-    def children(self) -> Iterable[Component]:
-        parts = (self.positions, self.embedding_norm, *self.blocks, self.final_norm)
-        return tuple(part for part in parts if part is not None)
 
     def token_layers(self) -> Layers:
         return Layers(self.depth, self.width, self.vocabulary, self.blocks, half=self.label)
@@ -156,8 +152,9 @@ class Halves(Component, frozen=True, kw_only=True):
     lie beside those of both stacks.
     """
 
-    table: Embedding
+    # A head is tied to the table of what is written, so that is the model's first.
     written_table: Embedding | None = None
+    table: Embedding
     unused_table: Embedding | None = None
     encoder: Source
     decoder: Stack | None
@@ -166,8 +163,3 @@ class Halves(Component, frozen=True, kw_only=True):
     def decoder_table(self) -> Embedding:
         """The table of the tokens that are written."""
         return self.written_table or self.table
-
-    def children(self) -> Iterable[Component]:
-        # A head is tied to the decoder's table, so that is the model's first.
-        parts = (self.written_table, self.table, self.unused_table, self.encoder, self.decoder)
-        return tuple(part for part in parts if part is not None)

@@ -118,10 +118,6 @@ class HyperBlock(Component, frozen=True, kw_only=True):
     feed_forward_norm: Norm
     feed_forward: Component
 
-    def children(self) -> Iterable[Component]:
-        yield from (self.attention_streams, self.input_norm, self.attention)
-        yield from (self.feed_forward_streams, self.feed_forward_norm, self.feed_forward)
-
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, S, D] to the same."""
         halves = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat
@@ -16,9 +15,6 @@ class LayerGroup(Component, frozen=True, kw_only=True):
     """Layers one after another."""
 
     layers: Repeat
-
-    def children(self) -> Iterable[Component]:
-        return (self.layers,)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -18,9 +17,6 @@ class MixerBlock(Component, frozen=True, kw_only=True):
 
     norm: Norm
     mixer: Component
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.mixer
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
@@ -42,9 +38,6 @@ class SideBySide(Component, frozen=True, kw_only=True):
 
     parts: tuple[Component, ...]
     scales: tuple[tuple[float, float], ...]
-
-    def children(self) -> Iterable[Component]:
-        return self.parts
 
     @property
     def word(self) -> str:
@@ -83,9 +76,6 @@ class NormedBlock(Component, frozen=True, kw_only=True):
     feed_forward: Component
     attention_scales: tuple[float, float] = (1.0, 1.0)
     feed_forward_scales: tuple[float, float] = (1.0, 1.0)
-
-    def children(self) -> Iterable[Component]:
-        return self.input_norm, self.attention, self.feed_forward_norm, self.feed_forward
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""

@@ -25,9 +25,6 @@ class Outline(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return dict(self.shapes)
 
-    def children(self) -> Iterable[Component]:
-        return self.inside
-
     @property
     def glance(self) -> str:
         return self.line

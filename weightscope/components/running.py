@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from weightscope.pool import converted
-from weightscope.storage.base import Scope, Sizes, StorageItem, join
+from weightscope.storage.base import BOUNDS_END, Scope, Sizes, StorageItem, join
 from weightscope.storage.plain import Buffer, Plain
 
 if TYPE_CHECKING:
@@ -217,6 +216,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab and its rows `normalized` if asked to."""
         import torch
 
+        from weightscope.pool import converted
+
         functional = torch.nn.functional
         if self.run.held is not None:
             held = self.weights(component)[table.role]
@@ -244,6 +245,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
 def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """The same weights in the compute type."""
+    from weightscope.pool import converted
+
     return {key: converted(tensor, dtype) for key, tensor in weights.items()}
 
 
@@ -251,7 +254,7 @@ def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> t
     """X · Wᵀ + b; where the role has bounds, x and the result are clamped to them (Gemma 4)."""
     import torch
 
-    bounds = weights.get(f"{role}.bounds")
+    bounds = weights.get(f"{role}{BOUNDS_END}")
     if bounds is None:
         return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
     out = torch.nn.functional.linear(x.clamp(bounds[0], bounds[1]), weights[role], weights.get(f"{role}.bias"))

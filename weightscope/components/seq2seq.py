@@ -28,7 +28,8 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     multiplied by `scale` before the head. `buffers` that a file has are added to the logits (BART). Without a
     decoder, or with `heads` instead of the head over the vocabulary, what comes out is what those make. Where
     `padding` is given, only tokens other than it have positions (M2M-100). A head of the text's last token acts on the
-    last one that is `end`. `refused` says why there is no pass.
+    last one that is `end`. `extras` are parts that a checkpoint may have and the model runs without. `refused` says why
+    there is no pass.
     """
 
     halves: Halves
@@ -41,13 +42,11 @@ class EncoderDecoder(Runnable, frozen=True, kw_only=True):
     end: int | None = None
     refused: str = ""
     buffers: tuple[StorageItem, ...] = ()
+    extras: tuple[Component, ...] = ()
 
     @property
     def stored(self) -> Iterable[StorageItem]:
         return self.buffers
-
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.halves, self.head, *self.heads) if part is not None)
 
     @property
     def takes_tokens(self) -> bool:

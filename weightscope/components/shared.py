@@ -44,9 +44,6 @@ class SharedBlock(Component, frozen=True, kw_only=True):
     adapters: tuple[LowRank, ...] = ()
     word: ClassVar[str] = "shared block"
 
-    def children(self) -> Iterable[Component]:
-        return (self.input_norm, self.attention, self.feed_forward_norm, self.feed_forward, *self.adapters)
-
     def conflicts(self) -> Iterable[Conflict]:
         """The first norm is as wide as the layer's x and the token embeddings side by side."""
         size = self.input_norm.size
@@ -71,9 +68,6 @@ class Borrowed(Component, frozen=True, kw_only=True):
 
     part: SharedBlock
     owner: int
-
-    def children(self) -> Iterable[Component]:
-        return (self.part,)
 
     @property
     def copied(self) -> bool:
@@ -107,9 +101,6 @@ class HybridLayer(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.SHARED_PROJ: (self.width, self.width)}
-
-    def children(self) -> Iterable[Component]:
-        return (self.block, self.mixer)
 
     def equation(self, x: str = "x") -> str:
         return f"{x} + mixer(norm({x} + shared_proj·block({x})))"

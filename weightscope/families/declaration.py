@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import cached_property, partial
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,17 +15,16 @@ from weightscope.components.embedding import Head
 from weightscope.components.walk import Slot, find, walk
 from weightscope.config import Config
 from weightscope.families.registry import Family, find_family
-from weightscope.quantization.common.method import Method, is_candidate, module_of
-from weightscope.quantization.common.modules import Covered, Piece, Schemes, split
-from weightscope.quantization.registry import Beside, method_of, of_language_alone
-from weightscope.roles import Role, Section
+from weightscope.quantization.registry import Beside, method_of
+from weightscope.roles import Role
 from weightscope.sizes import Size
-from weightscope.storage.base import Scheme, Stored
 
 if TYPE_CHECKING:
+    from weightscope.families.covering import OnDisk
     from weightscope.quantization.common.evidence import Mismatch, Tensors
+    from weightscope.quantization.common.method import Method
+    from weightscope.quantization.common.modules import Covered, Schemes
 
-EYES = (Section.VISION, Section.PROJECTOR, Section.AUDIO)
 # The largest published model has 0.1 million tensors.
 MAX_TENSORS = 5_000_000
 # Dimensions are 63-bit numbers.
@@ -66,6 +65,8 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def schemes(self) -> Schemes:
         """The scheme of each weight, by the name that it has before quantization."""
+        from weightscope.quantization.common.modules import Schemes
+
         return Schemes(self.covered)
 
 
@@ -83,9 +84,9 @@ def declare(config: Config, names: Tensors | None = None, *, beside: Beside | No
     if found is None:
         return None
     with config.describing(config.model_type):
-        method, file = method_of(config, beside)
-        best = _declare_best(found, config, names, method)
-    return replace(best, settings_file=file) if best is not None and file else best
+        said = method_of(config, beside)
+        best = _declare_best(found, config, names, said.method)
+    return replace(best, settings_file=said.file) if best is not None and said.file else best
 
 
 def _declare_best(found: Family, config: Config, names: Tensors | None, method: Method | None) -> Declaration | None:
@@ -126,28 +127,6 @@ def _misfits(slots: Iterable[Slot], tensors: Tensors) -> int:
     return count
 
 
-def settled(declaration: Declaration, tensors: Tensors, strays: Collection[str]) -> Declaration:
-    """The declaration once the files had their say on which modules are quantized.
-
-    `tensors` are the names of a checkpoint or its entries, `strays` those that the declaration does not have.
-    """
-    # Few checkpoints need it, and none is to wait for its import.
-    from weightscope.quantization.common.evidence import Evidence
-
-    method = declaration.method
-    evidence = Evidence(tensors, method, strays)
-
-    def pieces(slot: Slot) -> Iterator[Piece]:
-        for said, ranges in _pieces(slot, method, declaration.config):
-            if is_candidate(slot.stored):
-                yield from split(slot.template, ranges, partial(evidence.decide, slot.stored, said))
-            else:
-                yield said, ranges
-
-    slots, covered = _quantized(walk(declaration.tree), pieces)
-    return replace(declaration, slots=slots, covered=covered, mismatches=evidence.mismatches)
-
-
 def declare_under(config: Config, wanted: Collection[str]) -> Declaration | None:
     """The declaration under the first of the family's roots that is one of these, or its usual one; None if unknown.
 
@@ -183,8 +162,15 @@ def _declare(found: Family, config: Config, root: str, method: Method | None, pr
     _check_shapes(slots, config)
     if sum(slot.count for slot in slots) > MAX_TENSORS:
         raise config.error(f"describes over {MAX_TENSORS:,} tensors", "check its layer and expert counts")
-    on_disk, covered = _quantized(slots, lambda slot: _pieces(slot, method, config))
+    on_disk, covered = (merged(slots), ()) if method is None else _quantized(slots, method, config)
     return Declaration(family=found, config=config, root=root, tree=tree, slots=on_disk, method=method, covered=covered)
+
+
+def _quantized(slots: Iterable[Slot], method: Method, config: Config) -> OnDisk:
+    # Few models need it, and none is to wait for its import.
+    from weightscope.families.covering import quantized
+
+    return quantized(slots, method, config)
 
 
 def _check_shapes(slots: Iterable[Slot], config: Config) -> None:
@@ -198,41 +184,6 @@ def _check_shapes(slots: Iterable[Slot], config: Config) -> None:
                 raise config.error(
                     f"a dimension of {slot.template} is {shown}{keys}", "a model with these sizes cannot be built"
                 )
-
-
-def is_beyond(config: Config, slot: Slot) -> bool:
-    """Whether a slot is of eyes, and what the config says of quantization its language model's alone."""
-    return slot.section in EYES and of_language_alone(config)
-
-
-def _pieces(slot: Slot, method: Method | None, config: Config) -> tuple[Piece, ...]:
-    """The slot's modules, apart by what the config says of each."""
-    if method is None or not is_candidate(slot.stored) or is_beyond(config, slot):
-        return ((None, slot.ranges),)
-    module = module_of(slot.template)
-    decide = partial(method.scheme, slot.stored)
-    return split(module, slot.ranges, decide, deep=method.singles_out(module))
-
-
-def _quantized(
-    slots: Iterable[Slot], pieces_of: Callable[[Slot], Iterable[Piece]]
-) -> tuple[tuple[Slot, ...], tuple[Covered, ...]]:
-    """The slots that stand for these on disk: modules that are stored otherwise become slots of their own."""
-    found: list[Slot] = []
-    covered: list[Covered] = []
-    for slot in slots:
-        for scheme, ranges in pieces_of(slot):
-            part = slot if ranges == slot.ranges else replace(slot, ranges=ranges)
-            if scheme is None:
-                found.append(part)
-                continue
-            covered.append(Covered(template=slot.template, ranges=ranges, scheme=scheme))
-            found += (_on_disk(part, stored, scheme) for stored in scheme.expand(slot.stored))
-    return merged(found), tuple(covered)
-
-
-def _on_disk(slot: Slot, stored: Stored, scheme: Scheme) -> Slot:
-    return replace(slot, template=stored.name, stored=replace(stored, scheme=scheme))
 
 
 def merged(slots: list[Slot]) -> tuple[Slot, ...]:

@@ -68,8 +68,8 @@ def _eurobert(keys: Keys) -> Settings:
 
 
 def bert_of(keys: Keys) -> Architecture:
-    """BERT, or DistilBERT, which has no types of tokens."""
-    return BERT if "token_types.weight" in keys.names else DISTILBERT
+    """BERT, or DistilBERT, which has no types of tokens; a file without tensors does not tell."""
+    return DISTILBERT if keys.names and "token_types.weight" not in keys.names else BERT
 
 
 BERT = Architecture(model_type="bert", settings=_bert, names=SUMS | CLASSES, cut=_without_pooler)

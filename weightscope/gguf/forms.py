@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 
 from msgspec.structs import replace
@@ -22,6 +22,10 @@ from weightscope.storage.linear import Linear
 from weightscope.storage.stacked import Stacked
 
 ATTENDING = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
+GATED = (Role.GATE_PROJ, Role.UP_PROJ)
+# Types of which the converter parts what an MLP has in one tensor, and those of which it keeps that of experts whole.
+PARTS_MLP = frozenset({"granitemoeshared", "granitemoehybrid"})
+KEEPS_EXPERTS = frozenset({"gemma4_text"})
 
 
 def forms_of(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
@@ -48,6 +52,18 @@ def forms_of(slot: Slot, architecture: Architecture) -> Iterator[InGguf | None]:
         yield _latent(slot, architecture)
     if len(roles) == 1 and roles[0] in ATTENDING and isinstance(slot.owner, Attention):
         yield _one_of_three(slot, roles[0], item, architecture)
+
+
+def written_form(forms: Sequence[InGguf], slot: Slot, architecture: Architecture) -> InGguf:
+    """Of the forms, the one that the converter writes: what the architecture has in one tensor mostly stays in one."""
+    roles = tuple(role for role, _ in slot.stored.parts)
+    if roles == (Role.KV_B_PROJ,) or roles[0] in TOGETHER:
+        return forms[-1]
+    of_experts = slot.chosen != (1, 1)
+    parted = architecture.model_type not in KEEPS_EXPERTS if of_experts else architecture.model_type in PARTS_MLP
+    if len(roles) == 1 or (roles == GATED and parted):
+        return forms[0]
+    return min(forms, key=lambda form: len(form.pieces))
 
 
 def _apart(

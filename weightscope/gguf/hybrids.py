@@ -267,7 +267,11 @@ GRANITE_HYBRID = Architecture(
 )
 BAMBA = Architecture(model_type="bamba", settings=_bamba, changes={**PAIRED, **A_ITSELF}, forms=MAMBA2_FORMS)
 NEMOTRON_H = Architecture(
-    model_type="nemotron_h", settings=_nemotron_h, changes={**PAIRED, **A_ITSELF}, forms=MAMBA2_FORMS
+    model_type="nemotron_h",
+    settings=_nemotron_h,
+    names={Role.LATENT_DOWN_PROJ: "ffn_latent_down", Role.LATENT_UP_PROJ: "ffn_latent_up"},
+    changes={**PAIRED, **A_ITSELF},
+    forms=MAMBA2_FORMS,
 )
 FALCON_H1 = Architecture(model_type="falcon_h1", settings=_falcon_h1, changes=A_ITSELF, forms=FALCON_FORMS)
 JAMBA = Architecture(model_type="jamba", settings=_jamba, changes=A_ITSELF)

@@ -12,7 +12,7 @@ from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
 from weightscope.families.declaration import Declaration, merged
 from weightscope.gguf.architecture import Architecture
-from weightscope.gguf.forms import forms_of
+from weightscope.gguf.forms import forms_of, written_form
 from weightscope.gguf.names import SCALES, name_of
 from weightscope.gguf.scheme import InGguf, Piece
 from weightscope.quantization.common.modules import Covered
@@ -30,12 +30,21 @@ BESIDE = {
 AFTER = ("dense_2.weight", "dense_3.weight")
 
 
-def laid_out(declaration: Declaration, architecture: Architecture, names: Mapping[str, TensorEntry]) -> Declaration:
+def laid_out(
+    declaration: Declaration, architecture: Architecture, names: Mapping[str, TensorEntry] | None
+) -> Declaration:
     """The declaration with the tensors of a GGUF file for slots; `names` are those that the file has.
+
+    Without a file, they are those that llama.cpp's converter would write.
 
     Raises:
         UndeclaredError: a role for which no name is known.
     """
+    if (unknown := nameless(declaration, architecture)) is not None:
+        role = unknown.stored.parts[0][0]
+        raise declaration.config.undeclared(
+            f"GGUF's name for {role} ({unknown.template}) is not known, which {architecture.model_type} has"
+        )
     depth = int(declaration.config.data.get("num_hidden_layers", 0))
     own = _own_scales(declaration, architecture)
     slots: list[Slot] = []
@@ -43,17 +52,18 @@ def laid_out(declaration: Declaration, architecture: Architecture, names: Mappin
     for slot in declaration.slots:
         if _is_left_out(slot, architecture):
             continue
-        scheme = _scheme(slot, architecture, names, depth)
-        if scheme is None:
-            role = slot.stored.parts[0][0]
-            raise declaration.config.undeclared(
-                f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
-            )
-        scheme = _scaled(_by_list(scheme, slot, declaration, architecture), slot, names, own)
+        scheme = _by_list(_scheme(slot, architecture, names, depth), slot, declaration, architecture)
+        scheme = _scaled(scheme, slot, names or (), own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         slots += _held(slot, scheme)
-    slots += (*_beside(declaration, names), *_after(declaration, names))
+    slots += (*_beside(declaration, names or {}), *_after(declaration, names or {}))
     return replace(declaration, slots=merged(slots), covered=tuple(covered), contained=True)
+
+
+def nameless(declaration: Declaration, architecture: Architecture) -> Slot | None:
+    """The first slot for which no name is known, of those that a file has."""
+    held = (slot for slot in declaration.slots if not _is_left_out(slot, architecture))
+    return next((slot for slot in held if len(slot.ranges) > 1 or not any(forms_of(slot, architecture))), None)
 
 
 def _is_left_out(slot: Slot, architecture: Architecture) -> bool:
@@ -118,16 +128,14 @@ def _own_slot(declaration: Declaration, stored: Stored, section: Section) -> Slo
     )
 
 
-def _scheme(slot: Slot, architecture: Architecture, names: Container[str], depth: int) -> InGguf | None:
+def _scheme(slot: Slot, architecture: Architecture, names: Container[str] | None, depth: int) -> InGguf:
     """The one of the forms in which the slot may be stored of which the file has most; else the usual one.
 
     A form of one tensor may be a part of another form: what has the larger share of its tensors there is meant.
     """
-    if len(slot.ranges) > 1:
-        return None
     forms = [_above(form, slot, depth) for form in forms_of(slot, architecture) if form is not None]
-    if len(forms) < 2:
-        return next(iter(forms), None)
+    if names is None:
+        return written_form(forms, slot, architecture)
     return max(forms, key=lambda form: _share(form, slot, names))
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from weightscope.analyses.quantized import Quantization
 from weightscope.analyses.summary import Summary
 from weightscope.output import run_state, words
 
 if TYPE_CHECKING:
     from weightscope.analyses.memory.state import DecodeState
+    from weightscope.analyses.quantized import Quantization
 
 # Schemes that `inspect` names; --by quantization has all.
 MOST_SCHEMES = 4
@@ -172,6 +172,8 @@ def _embeddings(summary: Summary) -> str:
     count = words.count(head.parameters or 0) if head else "0"
     evidence, tied = summary.embeddings.evidence, summary.embeddings.tied
     stored = head is not None and summary.model.format != "config"
+    if evidence == "absent-head" and not summary.tensors.total:
+        return ""
     if evidence == "absent-head":
         return "tied: no lm_head is stored" if tied else "config.json says untied, but lm_head is missing"
     if evidence == "untied" and summary.model.format in ("config", "index"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import msgspec
 
@@ -26,7 +25,7 @@ WHOLE = 40
 FACT = 4_000
 
 
-class Span(NamedTuple):
+class Span(msgspec.Struct, frozen=True):
     """Text in one style, named as Rich names styles; empty for none."""
 
     text: str

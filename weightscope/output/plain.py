@@ -9,7 +9,6 @@ from weightscope.errors import one_line
 from weightscope.escapes import json_text, log_line
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Document, Table
-from weightscope.output.streamed import Streamed
 
 # What makes a spreadsheet take a cell for a formula; the wide ones do in East Asian settings.
 FORMULA = tuple("=+-@＝＋－＠\t\r")
@@ -25,6 +24,8 @@ def to_json(document: Document) -> str:
 
 def json_parts(document: Document) -> Iterator[str]:
     """The same in parts."""
+    from weightscope.output.streamed import Streamed
+
     yield from document.data.parts() if isinstance(document.data, Streamed) else (json_text(document.data),)
     yield "\n"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from weightscope.output.document import Column, Document, Table
-from weightscope.output.streamed import whole
 from weightscope.output.write import Format, emit, put, render
 
 MODEL = Column(title="Model")
@@ -36,6 +35,8 @@ def emit_all(
         emit(documents[0][1], format, output, protected, paged=paged)
         return
     if format is Format.JSON:
+        from weightscope.output.streamed import whole
+
         data = {"schema_version": 1, "models": [whole(document.data) for _, document in documents]}
         put(render(msgspec.structs.replace(documents[0][1], data=data), format), output, protected)
         return

@@ -189,10 +189,7 @@ class PackedAWQ(msgspec.Struct, frozen=True, kw_only=True):
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The same with the shapes of the layout."""
-        rows, columns = stored.shape[::-1] if stored.transposed else stored.shape
-        return self._expanded(stored, rows, columns)
-
-    def _expanded(self, stored: Stored, rows: Size, columns: Size) -> tuple[Stored, ...]:
+        rows, columns = stored.upright
         weight, zeros, scales = self.parts(stored.name)
         packed, points, steps = self._shapes(rows, columns)
         fast = self.layout in ("gemv_fast", "llm-awq")
@@ -221,8 +218,8 @@ class PackedAWQ(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             CheckpointError: tensors of other shapes or types.
         """
-        blank = Stored(name=name, shape=(), parts=())
-        packed, zeros, scales = read_parts(self._expanded(blank, Size(self.rows), Size(self.columns)), raw)
+        matrix = Stored(name=name, shape=(Size(self.rows), Size(self.columns)), parts=())
+        packed, zeros, scales = read_parts(self.expand(matrix), raw)
         if self.layout == "gemm":
             found = self._gemm(packed, zeros, scales).T
         elif self.layout == "gemv":

@@ -121,10 +121,7 @@ class EightBit(msgspec.Struct, frozen=True, kw_only=True):
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """The weight (out, in), a scale for each output, one number."""
-        rows, columns = stored.shape[::-1] if stored.transposed else stored.shape
-        return self._expanded(stored, rows, columns)
-
-    def _expanded(self, stored: Stored, rows: Size, columns: Size) -> tuple[Stored, ...]:
+        rows, columns = stored.upright
         weight, scale, layout = self.parts(stored.name)
         side = replace(stored, kind=Kind.SCALE, transposed=False)
         return (
@@ -139,8 +136,8 @@ class EightBit(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             CheckpointError: tensors of other shapes or types, or a layout that is not row-major.
         """
-        blank = Stored(name=name, shape=(), parts=())
-        weight, scale, layout = self._expanded(blank, Size(self.rows), Size(self.columns))
+        matrix = Stored(name=name, shape=(Size(self.rows), Size(self.columns)), parts=())
+        weight, scale, layout = self.expand(matrix)
         codes, scales = read_parts((weight, scale), raw)
         found = read_optional(layout, raw)
         if found is not None and int(found) != ROW_MAJOR:

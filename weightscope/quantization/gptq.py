@@ -201,10 +201,7 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """Codes (in, out), zero points and scales (groups, out), the group of each input."""
-        rows, columns = stored.shape[::-1] if stored.transposed else stored.shape
-        return self._expanded(stored, rows, columns)
-
-    def _expanded(self, stored: Stored, rows: Size, columns: Size) -> tuple[Stored, ...]:
+        rows, columns = stored.upright
         weight, zeros, scales, index = self.parts(stored.name)
         groups, bits = blocks(columns, self.group_size), self.form.bits
         bounds = SIGNED if self.form.signed else POSITIVE
@@ -226,8 +223,8 @@ class PackedGPTQ(msgspec.Struct, frozen=True, kw_only=True):
         import torch
 
         bits, count = self.form.bits, self.columns
-        blank = Stored(name=name, shape=(), parts=())
-        *needed, group = self._expanded(blank, Size(self.rows), Size(self.columns))
+        matrix = Stored(name=name, shape=(Size(self.rows), Size(self.columns)), parts=())
+        *needed, group = self.expand(matrix)
         packed, zeros, scales = read_parts(needed, raw)
         index = read_optional(group, raw)
         if index is not None:

@@ -174,10 +174,7 @@ class HQQWeight(msgspec.Struct, frozen=True, kw_only=True):
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """Codes with as many to an element as there are planes, a scale and a zero point for each group."""
-        rows, columns = stored.shape[::-1] if stored.transposed else stored.shape
-        return self._expanded(stored, rows, columns)
-
-    def _expanded(self, stored: Stored, rows: Size, columns: Size) -> tuple[Stored, ...]:
+        rows, columns = stored.upright
         weight, scale, zero, nbits, group, shape, axis, *others = self.parts(stored.name)
         groups = Size(rows * columns // self.group_size, f"{(rows * columns).text}/{self.group_size}", ())
         lines, width = self._lines(groups)
@@ -210,8 +207,8 @@ class HQQWeight(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             CheckpointError: tensors of other shapes or types, or settings that contradict them.
         """
-        blank = Stored(name=name, shape=(), parts=())
-        expanded = self._expanded(blank, Size(self.rows), Size(self.columns))
+        matrix = Stored(name=name, shape=(Size(self.rows), Size(self.columns)), parts=())
+        expanded = self.expand(matrix)
         packed, scale, zero = read_parts(expanded[:3], raw)
         self._agree(expanded, raw)
         lines = self.rows * self.columns // self.group_size if self.axis else self.group_size

@@ -160,10 +160,7 @@ class QuantoWeight(msgspec.Struct, frozen=True, kw_only=True):
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """Codes in groups, a scale and a shift for each."""
-        rows, columns = stored.shape[::-1] if stored.transposed else stored.shape
-        return self._expanded(stored, rows, columns)
-
-    def _expanded(self, stored: Stored, rows: Size, columns: Size) -> tuple[Stored, ...]:
+        rows, columns = stored.upright
         names = self.parts(stored.name)
         groups = rows if self.group_size == self.columns else rows * (columns // self.group_size)
         per = BYTE // self.bits
@@ -184,8 +181,8 @@ class QuantoWeight(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             CheckpointError: tensors of other shapes or types.
         """
-        blank = Stored(name=name, shape=(), parts=())
-        *needed, _, _ = self._expanded(blank, Size(self.rows), Size(self.columns))
+        matrix = Stored(name=name, shape=(Size(self.rows), Size(self.columns)), parts=())
+        *needed, _, _ = self.expand(matrix)
         data, scale, *shifts = read_parts(needed, raw)
         scale = scale.float().reshape(-1, 1)
         if self.bits == BYTE:

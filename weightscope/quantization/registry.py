@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from weightscope import quantization
+import msgspec
+
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.folder import Folder
 from weightscope.config import Config, read_config
 from weightscope.errors import UndeclaredError
-from weightscope.quantization.common.method import Method, Told, Unimplemented
+
+if TYPE_CHECKING:
+    from weightscope.quantization.common.method import Method, Told
 
 # Files beside config.json that have settings of quantization, and whose they are. The second item is a key without
 # which a file of that name is of another tool (ONNX exporters write a quantize_config.json as well).
@@ -48,7 +51,7 @@ Settings = dict[str, Any]
 Beside = Callable[[str], Settings | None]
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True):
     """The method of a model, None for weights stored as they are; the file beside config.json that says it, if one."""
 
     method: Method | None
@@ -70,7 +73,7 @@ def method_of(config: Config, files: Beside | None = None) -> Said:
     name = _name(settings)
     if name is None:
         missing = "a quantization_config without quant_method is not understood"
-        return Said(Unimplemented(name="unknown", missing=missing))
+        return Said(_unimplemented("unknown", missing))
     if files and module_for(name) == "modelopt":
         # config.json may have less than ModelOpt's own file: not the layers of a mixed model.
         settings = (_settings_in("hf_quant_config.json", files) or {}) | settings
@@ -100,12 +103,18 @@ def _method(config: Config, name: str, settings: Settings) -> Method | None:
         return None
     module = module_for(name)
     if module not in methods():
-        return Unimplemented(name=f"{name:.60}", missing=f"quantization {name!r:.60} is not implemented")
+        return _unimplemented(f"{name:.60}", f"quantization {name!r:.60} is not implemented")
     try:
-        found: Method | None = import_module(f"{quantization.__name__}.{module}").method(config, settings)
+        found: Method | None = import_module(f"weightscope.quantization.{module}").method(config, settings)
     except UndeclaredError as error:
-        return Unimplemented(name=name, missing=error.what)
+        return _unimplemented(name, error.what)
     return found
+
+
+def _unimplemented(name: str, missing: str) -> Method:
+    from weightscope.quantization.common.method import Unimplemented
+
+    return Unimplemented(name=name, missing=missing)
 
 
 def _name(settings: Settings) -> str | None:
@@ -150,7 +159,7 @@ def recognize(
     """
     for name in dict.fromkeys(module_for(name) for name in sorted(names)):
         if name in methods():
-            told = getattr(import_module(f"{quantization.__name__}.{name}"), "recognize", None)
+            told = getattr(import_module(f"weightscope.quantization.{name}"), "recognize", None)
             result: Told | None = told(found, shape, settings or {}) if told else None
             if result is not None:
                 return result
@@ -193,7 +202,9 @@ def methods() -> frozenset[str]:
     """The methods that have a file."""
     import pkgutil
 
-    found = {module.name for module in pkgutil.iter_modules(quantization.__path__) if not module.ispkg}
+    from weightscope.quantization import __path__ as folders
+
+    found = {module.name for module in pkgutil.iter_modules(folders) if not module.ispkg}
     return frozenset(found - {"registry"})
 
 

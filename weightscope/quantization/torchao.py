@@ -219,10 +219,7 @@ class TorchAOWeight(msgspec.Struct, frozen=True, kw_only=True):
 
     def expand(self, stored: Stored) -> tuple[Stored, ...]:
         """Codes (out, in), scales (out, groups); int4's scales are (groups, out)."""
-        rows, columns = stored.shape[::-1] if stored.transposed else stored.shape
-        return self._expanded(stored, rows, columns)
-
-    def _expanded(self, stored: Stored, rows: Size, columns: Size) -> tuple[Stored, ...]:
+        rows, columns = stored.upright
         names = self.parts(stored.name)
         four = self.kind == "int4"
         size = self.group_size if self.group_size > 0 else self.columns
@@ -244,8 +241,8 @@ class TorchAOWeight(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             CheckpointError: tensors of other shapes or types.
         """
-        blank = Stored(name=name, shape=(), parts=())
-        expanded = self._expanded(blank, Size(self.rows), Size(self.columns))
+        matrix = Stored(name=name, shape=(Size(self.rows), Size(self.columns)), parts=())
+        expanded = self.expand(matrix)
         data, scale = read_parts(expanded[:2], raw)
         points = read_optional(expanded[2], raw) if len(expanded) > 2 else None
         if self.kind == "int4":

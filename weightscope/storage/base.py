@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from weightscope.roles import Role
-from weightscope.sizes import Shape
+from weightscope.sizes import Shape, Size
 
 if TYPE_CHECKING:
     import torch
 
 Sizes = Mapping[Role, Shape]
+# What is read of a matrix's bounds (`clipped.py`) has the matrix's role before this.
+BOUNDS_END = ".bounds"
 
 
 class Kind(StrEnum):
@@ -121,6 +123,12 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     def elements(self) -> int:
         """Elements on disk."""
         return int(prod(self.shape))
+
+    @property
+    def upright(self) -> tuple[Size, Size]:
+        """The sizes (out, in) of a matrix."""
+        rows, columns = self.shape[::-1] if self.transposed else self.shape
+        return rows, columns
 
     @property
     def logical(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from weightscope.roles import Role
-from weightscope.storage.base import Kind, Scope, Sizes, Stored, join
+from weightscope.storage.base import BOUNDS_END, Kind, Scope, Sizes, Stored, join
 from weightscope.storage.linear import Linear
 
 if TYPE_CHECKING:
@@ -31,4 +31,4 @@ class ClippedLinear(Linear):
 
         path = join(prefix, self.name)
         bounds = torch.stack([scope.tensor(f"{path}.{bound}").reshape(()) for bound in BOUNDS])
-        return Linear("linear", *self.roles).read(path, sizes, scope) | {f"{self.roles[0]}.bounds": bounds}
+        return Linear("linear", *self.roles).read(path, sizes, scope) | {f"{self.roles[0]}{BOUNDS_END}": bounds}

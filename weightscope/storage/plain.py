@@ -95,6 +95,11 @@ class Buffer(msgspec.Struct, frozen=True):
         """The one role held here."""
         return (self.role,)
 
+    @property
+    def acts(self) -> bool:
+        """Whether a pass reads it: of optional ones only what is added to logits, all others are computed."""
+        return not self.optional or self.role is Role.LOGIT_BIAS
+
     def tensors(self, prefix: str, sizes: Sizes) -> Iterator[Stored]:
         """The buffer; its shape does not come from the component's sizes."""
         del sizes

@@ -36,7 +36,6 @@ AROUND = {
 }
 # The same of which no more is left than that they were there.
 BETWEEN = ("token_adapter",)
-LEAVES = ("weight", "bias")
 DIFFUSERS = ("unet.", "transformer.", "text_encoder", "denoiser.")
 KOHYA = ("lora_unet_", "lora_te", "lora_transformer_", "lycoris_")
 

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from weightscope.analyses.adapting.spellings import Spellings, Stacks, other_spellings, stack_of
 from weightscope.brief import brief
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.walk import Slot, walk
 from weightscope.families.declaration import Declaration
-from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import Names, blank, expand, numbers_in, numbers_words, template_of
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind

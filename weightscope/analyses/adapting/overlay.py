@@ -13,7 +13,8 @@ from weightscope.adapters.registry import Adapter
 from weightscope.adapters.saved import Replaced
 from weightscope.adapters.tokens import Rows
 from weightscope.analyses.adapting.base import BaseWeights, Weight
-from weightscope.analyses.adapting.fit import Fit, fit, weights_of
+from weightscope.analyses.adapting.fit import Fit, weights_of
+from weightscope.analyses.rules.adapter_subject import AdapterSubject
 from weightscope.analyses.rules.adapters import check_adapter
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint
@@ -99,10 +100,12 @@ def _checked(one: Beside, base: BaseWeights, base_name: str) -> Fit:
     )
     for reason in filter(None, reasons):
         raise NotImplementedByWeightscope(f"forward does not apply this adapter: {reason}", where=one.name)
-    for finding in check_adapter(adapter, one.checkpoint, base, base_name):
+    subject = AdapterSubject(adapter=adapter, checkpoint=one.checkpoint, base=base, base_name=base_name)
+    for finding in check_adapter(subject):
         if finding.severity == "error":
             raise CheckpointError(finding.message, where=one.name, hint=finding.hint, code=finding.code)
-    fitting = fit(adapter, base)
+    fitting = subject.fit
+    assert fitting
     if lacking := weights_of([*fitting.added, *fitting.absent]):
         raise NotImplementedByWeightscope(
             f"forward does not apply this adapter: {base_name} has no {lacking[0]} that it could change",

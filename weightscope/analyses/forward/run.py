@@ -19,6 +19,7 @@ from weightscope.analyses.forward.result import Result
 from weightscope.analyses.forward.stages import Recorder
 from weightscope.analyses.forward.stream import Stream, missing_tensor
 from weightscope.analyses.inventory import Inventory
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import Runnable
@@ -27,7 +28,6 @@ from weightscope.config import Config
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.declaration import Declaration
 from weightscope.pool import pooled
-from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import numbers_in
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind

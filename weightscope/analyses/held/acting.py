@@ -25,8 +25,10 @@ class Acting:
         self._whole: tuple[str, torch.Tensor] | None = None
 
     def has(self, name: str) -> bool:
-        """Whether it is there, as it is named in the file."""
-        return name in self._checkpoint.tensors
+        """Whether it is there, or what stands for it."""
+        tensors = self._checkpoint.tensors
+        scheme = None if name in tensors else self._scheme(name)
+        return name in tensors or (scheme is not None and all(part in tensors for part in scheme.parts(name)))
 
     def tensor(self, name: str) -> torch.Tensor:
         """The whole weight."""

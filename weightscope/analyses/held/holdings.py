@@ -19,8 +19,7 @@ from weightscope.errors import CheckpointError
 from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.marks import is_activation
 from weightscope.roles import Role
-from weightscope.sizes import Shape
-from weightscope.storage.base import Kind, Scheme, Sizes, StorageItem, Stored
+from weightscope.storage.base import BOUNDS_END, Kind, Scheme, Sizes, StorageItem, Stored
 from weightscope.storage.plain import Buffer
 from weightscope.storage.stacked import Rows, Stacked
 
@@ -148,14 +147,21 @@ def take_holdings(checkpoint: Checkpoint, declaration: Declaration | None, *, wi
         for item in place.component.stored:
             found = [_Found.of(stored, checkpoint, declaration) for stored in item.tensors(place.prefix, sizes)]
             explained.update(name for one in found for name in one.names)
-            if place.copied or isinstance(item, Buffer) or (without_head and Role.LM_HEAD in item.roles):
+            if place.copied or _is_unused(item):
                 continue
-            weights = [one for one in found if one.stored.kind is not Kind.COPY]
+            # The bias of a tied head is its own.
+            left_out = (Kind.COPY, Kind.WEIGHT) if without_head and Role.LM_HEAD in item.roles else (Kind.COPY,)
+            weights = [one for one in found if one.stored.kind not in left_out]
             missing += [one.stored.name for one in weights if not one.is_there and not one.stored.optional]
             if there := [one for one in weights if one.is_there]:
                 units += _units(place, item, sizes, there, addresses)
     units += [_alone(name, checkpoint) for name in checkpoint.tensors if name not in explained]
     return Holdings(units=tuple(units), missing=tuple(missing))
+
+
+def _is_unused(item: StorageItem) -> bool:
+    """Whether no pass reads it: tables and masks that old checkpoints carry are computed."""
+    return isinstance(item, Buffer) and not item.acts
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,8 +230,7 @@ def _units(
     by_key: dict[tuple[Role, str], list[_Found]] = {}
     for one in found:
         for role, _ in one.stored.parts:
-            end = ".bias" if one.stored.kind is Kind.BIAS else ""
-            by_key.setdefault((role, end), []).append(one)
+            by_key.setdefault(_key(one, role, item), []).append(one)
     stacked = isinstance(item, Stacked)
     first_number = place.component.first if isinstance(place.component, StackedExperts) else 0
     is_plain = not stacked and not item.layout(sizes)
@@ -233,7 +238,7 @@ def _units(
         held = []
         numbers = place.numbers if expert is None else (*place.numbers, first_number + expert)
         for (role, end), of_role in by_key.items():
-            first, shape = of_role[0], _shape(sizes[role], end, stacked=stacked)
+            first, shape = of_role[0], _shape(role, end, of_role, sizes, stacked=stacked)
             alone = is_plain and len(of_role) == 1 and len(first.stored.parts) == 1 and first.scheme is None
             direct = alone and first.shape == tuple(map(int, first.stored.shape))
             held.append(
@@ -255,9 +260,21 @@ def _units(
         yield Unit(held=tuple(held), item=item, prefix=place.prefix, sizes=sizes, expert=expert)
 
 
-def _shape(size: Shape, end: str, *, stacked: bool) -> tuple[int, ...]:
-    """As it is used: of an expert without the first dimension, of a bias without the last."""
-    shape = tuple(map(int, size[1:] if stacked else size))
+def _key(one: _Found, role: Role, item: StorageItem) -> tuple[Role, str]:
+    """The role that a tensor belongs to, and the end of its name: bounds are of the matrix that they lie beside."""
+    if role is Role.CLIP_BOUND:
+        return item.roles[0], BOUNDS_END
+    return role, ".bias" if one.stored.kind is Kind.BIAS else ""
+
+
+def _shape(role: Role, end: str, found: Sequence[_Found], sizes: Sizes, *, stacked: bool) -> tuple[int, ...]:
+    """As it is used: of an expert without the first dimension, of a bias without the last, of bounds their number."""
+    if end == BOUNDS_END:
+        return (len(found),)
+    if role not in sizes:
+        # The sizes are those of weights: a buffer has its own shape.
+        return found[0].shape
+    shape = tuple(map(int, sizes[role][1:] if stacked else sizes[role]))
     return shape[:1] if end else shape
 
 

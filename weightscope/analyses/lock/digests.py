@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Bytes that are read and digested at once: they stay in the cache of a core.
 CHUNK = 1 << 18
 # Integers that torch can copy, turn and cut.
-WORDS = {8: "U8", 16: "I16", 32: "I32", 64: "I64"}
+WORDS = {8: "uint8", 16: "int16", 32: "int32", 64: "int64"}
 Weights = dict[str, LockedWeight]
 
 
@@ -126,19 +126,21 @@ class _Words:
 
     def tensor(self, name: str) -> torch.Tensor:
         """The whole."""
-        return load_torch(self._checkpoint.files, self._entry(name))
+        return self._words(name)
 
     def rows(self, name: str, index: slice) -> torch.Tensor:
         """Consecutive rows."""
-        return load_torch(self._checkpoint.files, self._entry(name), index)
+        return self._words(name, index)
 
     def has(self, name: str) -> bool:
         """Whether it is there."""
         return name in self._checkpoint.tensors
 
-    def _entry(self, name: str) -> TensorEntry:
+    def _words(self, name: str, index: slice | None = None) -> torch.Tensor:
+        import torch
+
         entry = self._checkpoint.tensors[name]
         words = WORDS.get(DTYPE_BITS[entry.dtype])
         if words is None:
             raise NotImplementedByWeightscope(f"{name} is fused, and {entry.dtype} cannot be taken apart")
-        return msgspec.structs.replace(entry, dtype=words)
+        return load_torch(self._checkpoint.files, entry, index).view(getattr(torch, words))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from weightscope.analyses.memory.kept import runnable_in
 from weightscope.analyses.memory.learning import Learning
-from weightscope.analyses.memory.measured import PASSES, SHARED_FIRST, STEPS, language_type, widths_of
+from weightscope.analyses.memory.measured import PASSES, SHARED_FIRST, STEPS, language_part, language_type, widths_of
 from weightscope.brief import brief
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
@@ -28,7 +28,8 @@ LOGITS = 3
 # Beside what computes in a layer of which nothing is kept: the embeddings, the layer's input, and the same normed.
 STREAMS = 3
 # Dropout of a classifier's head, which configs of language models name too.
-NO_TEXT = ("classifier_dropout",)
+NO_TEXT = ("classifier_dropout", "summary_first_dropout")
+DROPOUT = ("dropout", "pdrop", "layerdrop")
 
 
 class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,17 +67,11 @@ def step_activations(
     declaration: Declaration, learning: Learning, computing: Computing
 ) -> tuple[StepActivations | None, str]:
     """The estimate, and why there is none."""
-    model_type = language_type(declaration.config)
-    if declaration.contained:
-        return None, "transformers trains no GGUF file"
-    model = _language_model(declaration)
-    if model is None or model_type not in STEPS:
-        return None, f"a training step of {declaration.family.model_type} was not measured"
-    if not isinstance(model.head, Head):
-        return None, "a training step without a head over the vocabulary was not measured"
-    if dropout := _dropout(declaration.config):
-        return None, f"a training step with {dropout} was not measured"
-    tied = declaration.tied
+    model, model_type = _language_model(declaration), language_type(declaration.config)
+    if why := _unmeasured(declaration, model, model_type):
+        return None, why
+    assert model
+    assert isinstance(model.head, Head)
     step = Step(
         widths=widths_of(model_type, 4 // computing.size),
         learned=learning.ends,
@@ -87,7 +82,9 @@ def step_activations(
     )
     # For checkpointing, transformers has the gradient flow from the embeddings on, whatever is trained.
     kept, checkpointed = (
-        _Estimate(model.head, model.decoder, list(_layers(model.decoder, learning, way)), way, computing, tied)
+        _Estimate(
+            model.head, model.decoder, list(_layers(model.decoder, learning, way)), way, computing, declaration.tied
+        )
         for way in (step, replace(step, flows=True))
     )
     if not kept.layers or any(layer.kept is None for layer in (*kept.layers, *checkpointed.layers)):
@@ -97,16 +94,32 @@ def step_activations(
     return StepActivations(kept=kept.peak(), checkpointed=checkpointed.checkpointed()), ""
 
 
+def _unmeasured(declaration: Declaration, model: CausalLM | None, model_type: str) -> str:
+    """Why nobody knows whether an estimate is near; empty where it was measured."""
+    if declaration.contained:
+        return "transformers trains no GGUF file"
+    if model is None or model_type not in STEPS:
+        return f"a training step of {declaration.family.model_type} was not measured"
+    if not isinstance(model.head, Head):
+        return "a training step without a head over the vocabulary was not measured"
+    if dropout := _dropout(declaration.config):
+        return f"a training step with {dropout} was not measured"
+    return ""
+
+
 def _language_model(declaration: Declaration) -> CausalLM | None:
-    """The part that writes; None where nothing does token by token."""
+    """The model, or the part of a wrapper that writes; None where nothing does token by token."""
     runnable = runnable_in(declaration.tree)
+    if isinstance(runnable, CausalLM):
+        return runnable
     writer = runnable.writer if runnable else None
     return next(find(writer, CausalLM), None) if writer else None
 
 
 def _dropout(config: Config) -> str:
-    """The first kind of dropout that the config asks for; empty where it asks for none."""
-    rates = {key: value for key, value in config.data.items() if key.endswith("dropout") and key not in NO_TEXT}
+    """The first kind of dropout that the language model's config asks for; empty where it asks for none."""
+    data = language_part(config)
+    rates = {key: value for key, value in data.items() if key.endswith(DROPOUT) and key not in NO_TEXT}
     return next((key for key, rate in rates.items() if isinstance(rate, int | float) and rate > 0), "")
 
 

@@ -1,17 +1,18 @@
-"""Which block type llama.cpp gives each matrix, for the file types that need no importance matrix.
+"""Which element type llama.cpp gives each tensor of a GGUF file, by the file's type.
 
-Source: `llama_tensor_get_type_impl` and `tensor_type_fallback` in src/llama-quant.cpp of llama.cpp, as
-llama-cpp-python 0.3.36 (2026) has it.
+Source: `tensor_allows_quantization` and `tensor_type_fallback` in src/llama-quant.cpp and `prepare_tensors` in
+conversion/base.py of llama.cpp, as llama-cpp-python 0.3.36 (2026) has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
+from weightscope.analyses.memory.tensor_rules import LOW, Place, Sizes, chosen
 from weightscope.checkpoint.dtypes import BLOCKS
-from weightscope.roles import Role
 
 # The type of every matrix for which no rule says another.
 FILE_TYPES: Mapping[str, str] = {
@@ -21,119 +22,76 @@ FILE_TYPES: Mapping[str, str] = {
     "Q4_0": "Q4_0", "Q4_1": "Q4_1", "Q4_K_S": "Q4_K", "Q4_K_M": "Q4_K",
     "Q5_0": "Q5_0", "Q5_1": "Q5_1", "Q5_K_S": "Q5_K", "Q5_K_M": "Q5_K",
     "Q6_K": "Q6_K", "Q8_0": "Q8_0",
+    "IQ1_S": "IQ1_S", "IQ1_M": "IQ1_M", "IQ2_XXS": "IQ2_XXS", "IQ2_XS": "IQ2_XS", "IQ2_S": "IQ2_XS", "IQ2_M": "IQ2_S",
+    "IQ3_XXS": "IQ3_XXS", "IQ3_XS": "IQ3_S", "IQ3_S": "IQ3_S", "IQ3_M": "IQ3_S", "Q2_K_S": "Q2_K",
+    "TQ1_0": "TQ1_0", "TQ2_0": "TQ2_0", "MXFP4_MOE": "MXFP4",
+    "F32": "F32", "F16": "F16", "BF16": "BF16",
 }  # fmt: skip
-# The type that rows get which are no multiple of 256.
+# llama-quantize makes these with an importance matrix only.
+WITH_MATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "IQ3_XS", "Q2_K_S"})
+# The type that rows get which are no multiple of a block.
 SMALLER_BLOCKS: Mapping[str, str] = {
-    "Q2_K": "Q4_0", "Q3_K": "Q4_0", "IQ4_XS": "IQ4_NL", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
+    **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+    **dict.fromkeys(("Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"),
+    "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
 }  # fmt: skip
-OUTPUT_PROJECTION: Mapping[str, str] = {"Q2_K": "Q3_K", "Q3_K_M": "Q4_K", "Q3_K_L": "Q5_K"}
-# Of mixtures of 8 experts, as Mixtral's.
-OUTPUT_PROJECTION_OF_EIGHT = ("Q2_K", "Q3_K_S", "Q3_K_M", "IQ4_NL", "IQ4_XS", "Q4_K_S", "Q4_K_M")
+# Parts of the names of matrices that the converter writes in float32, and of those that stay as it wrote them.
+FLOAT32 = (
+    "ffn_gate_inp", "position_embd", "token_types", "ssm_conv1d", "shortconv.conv", "altup_correct_coef",
+    "altup_predict_coef", "indexer.proj",
+)  # fmt: skip
+NOT_QUANTIZED = ("altup", "laurel", "per_layer_model_proj", "indexer.k_proj", "indexer.q_proj", "attn_rel_b")
+PLAIN, HALF = "F32", "F16"
 
 
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a model the rules ask: its layers, the queries that share a key, the experts of a layer.
+class Tensor(msgspec.Struct, frozen=True, kw_only=True):
+    """A tensor of the file, whose layer is None where it stands beside them."""
 
-    `is_70b` is what llama.cpp calls some models of 80 layers. `tied` models have no head of their own.
-    """
-
-    layers: int
-    queries_per_key: int
-    experts: int
-    is_70b: bool
-    tied: bool
+    name: str
+    shape: tuple[int, ...]
+    layer: int | None
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A matrix: its first role, its layer, and the elements of a row. Fused queries, keys and values are `values`."""
-
-    role: Role
-    layer: int
-    row: int
+def element_types(file_type: str, tensors: Iterable[Tensor], sizes: Sizes) -> dict[str, str]:
+    """The element type of each tensor by its name, in a file of that type."""
+    ordered = sorted(tensors, key=lambda tensor: (-1 if tensor.layer is None else tensor.layer, tensor.name))
+    return dict(_typed(file_type, ordered, sizes))
 
 
-def block_type(file_type: str, place: Place, sizes: Sizes) -> str:
-    """The element type of a matrix in a file of that type."""
-    return _fitting(_chosen(file_type, place, sizes), place.row)
-
-
-def _chosen(file_type: str, place: Place, sizes: Sizes) -> str:
-    match place.role:
-        case Role.LM_HEAD:
-            return _head(file_type, place.row)
-        case Role.TOKEN_EMBEDDING if sizes.tied:
-            return _head(file_type, place.row)
-        case Role.K_PROJ | Role.V_PROJ if sizes.experts == 8:
-            return "Q8_0"
-        case Role.V_PROJ:
-            return _values(file_type, place.layer, sizes)
-        case Role.DOWN_PROJ:
-            return _down(file_type, place.layer, sizes.layers)
-        case _:
-            return _of_all_layers(file_type, place.role, sizes)
-
-
-def _of_all_layers(file_type: str, role: Role, sizes: Sizes) -> str:
-    """The type of what is alike in all layers."""
+def _typed(file_type: str, tensors: list[Tensor], sizes: Sizes) -> Iterator[tuple[str, str]]:
+    """Each with its type: layers count by the tensors of a kind that came before, or of mixtures by their number."""
     usual = FILE_TYPES[file_type]
-    if role is not Role.O_PROJ:
+    places = [Place.of(tensor.name, len(tensor.shape)) for tensor in tensors]
+    values = sum(place.is_values for place in places)
+    seen: dict[str, int] = {}
+    for tensor, place in zip(tensors, places, strict=True):
+        plain = PLAIN if usual == PLAIN else _unquantized(tensor, usual)
+        if plain:
+            yield tensor.name, plain
+            continue
+        kind = "values" if place.is_values else place.kind
+        before = seen.get(kind, 0)
+        seen[kind] = before + 1
+        by_number = sizes.experts > 1 and kind in ("down", "gate", "up") and file_type not in LOW
+        number = (tensor.layer or 0) if by_number else before
+        here = replace(place, layer=number, layers=values if place.is_values else sizes.layers)
+        row = int(tensor.shape[-1])
+        yield tensor.name, fitting(chosen(file_type, usual, here, row, sizes), row)
+
+
+def _unquantized(tensor: Tensor, usual: str) -> str:
+    """The type of what is not quantized, as the converter writes it into a file of 16 bits; otherwise empty."""
+    vector = len(tensor.shape) < 2 or tensor.name.endswith("_norm.weight") or not tensor.name.endswith(".weight")
+    if vector or any(part in tensor.name for part in FLOAT32):
+        return PLAIN
+    if usual not in BLOCKS:
         return usual
-    if sizes.experts == 8:
-        return "Q5_K" if file_type in OUTPUT_PROJECTION_OF_EIGHT else usual
-    return OUTPUT_PROJECTION.get(file_type, usual)
+    return HALF if any(part in tensor.name for part in NOT_QUANTIZED) else ""
 
 
-def _head(file_type: str, row: int) -> str:
-    usual = FILE_TYPES[file_type]
-    return "Q8_0" if usual == "Q8_0" or row % BLOCKS[usual].weights else "Q6_K"
-
-
-def _values(file_type: str, layer: int, sizes: Sizes) -> str:
-    shared = sizes.queries_per_key >= 4
-    found = FILE_TYPES[file_type]
-    match file_type:
-        case "Q2_K":
-            found = "Q4_K" if shared else "Q3_K"
-        case "Q3_K_M":
-            found = "Q5_K" if layer < 2 else "Q4_K"
-        case "Q3_K_L":
-            found = "Q5_K"
-        case "IQ4_NL" | "IQ4_XS" if shared:
-            found = "Q5_K"
-        case "Q4_K_S" if layer < 4:
-            found = "Q5_K"
-        case "Q4_K_M" | "Q5_K_M" if _gets_more_bits(layer, sizes.layers):
-            found = "Q6_K"
-        case _:
-            pass
-    return "Q5_K" if sizes.is_70b and found in ("Q3_K", "Q4_K") else found
-
-
-def _down(file_type: str, layer: int, layers: int) -> str:
-    early = layer < layers // 8
-    match file_type:
-        case "Q2_K":
-            return "Q3_K"
-        case "Q3_K_M":
-            return "Q5_K" if layer < layers // 16 else "Q4_K"
-        case "Q3_K_L":
-            return "Q5_K"
-        case "Q4_K_S" | "IQ4_NL" | "IQ4_XS" if early:
-            return "Q5_K"
-        case "Q4_K_M" | "Q5_K_M" if _gets_more_bits(layer, layers):
-            return "Q6_K"
-        case _:
-            return FILE_TYPES[file_type]
-
-
-def _gets_more_bits(layer: int, layers: int) -> bool:
-    """The first and the last eighth of the layers, and every third between them."""
-    return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
-
-
-def _fitting(dtype: str, row: int) -> str:
+def fitting(dtype: str, row: int) -> str:
     """The type, or one with smaller blocks, of which a row is a multiple."""
     if row % BLOCKS[dtype].weights == 0:
         return dtype
     smaller = SMALLER_BLOCKS.get(dtype)
-    return smaller if smaller and row % BLOCKS[smaller].weights == 0 else "F16"
+    return smaller if smaller and row % BLOCKS[smaller].weights == 0 else HALF

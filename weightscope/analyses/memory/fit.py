@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from weightscope.analyses.memory.devices import Device
+from weightscope.analyses.memory.divisions import repeated
 from weightscope.analyses.memory.kept import Kept
-from weightscope.analyses.memory.ranks import Ranks, Stage, repeated, undivided
+from weightscope.analyses.memory.ranks import Ranks, Stage
 from weightscope.analyses.memory.sizing import MOST
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.brief import brief
 from weightscope.findings import Finding
 
-# The share of a device's memory that serving takes, as vLLM's `gpu_memory_utilization`.
+# The share of a device's memory that serving takes; vLLM's `gpu_memory_utilization` is 0.92.
 USABLE = 0.9
 BATCHES = (1, 4, 16, 64, 256)
 SHORTEST = 1024
@@ -72,9 +73,15 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fit(
-    stages: Sequence[Stage], kept: Sequence[Kept], sizing: Sizing, device: Device, ranks: Ranks, trained: int | None
+    stages: Sequence[Stage],
+    kept: Sequence[Kept],
+    sizing: Sizing,
+    device: Device,
+    ranks: Ranks,
+    trained: int | None,
+    undivided: Sequence[str],
 ) -> Fit:
-    """The verdict for one device and one division."""
+    """The verdict for one device and one division; `undivided` is what the ranks cannot divide, in words."""
     usable = int(device.memory * USABLE)
     needed = _needed(stages, sizing, ranks)
     return Fit(
@@ -83,7 +90,7 @@ def fit(
         gpus=ranks.gpus,
         usable=usable,
         needed=needed,
-        fits=needed <= usable and not any(undivided(kept, ranks)),
+        fits=needed <= usable and not undivided,
         stages=tuple(
             Held(stage=place, weights=stage.weights, state=_state(stage, sizing, ranks))
             for place, stage in enumerate(stages)
@@ -95,14 +102,14 @@ def fit(
     )
 
 
-def findings_of(found: Fit, kept: Sequence[Kept], size: Sizing) -> Iterator[Finding]:
+def findings_of(found: Fit, undivided: Sequence[str], size: Sizing) -> Iterator[Finding]:
     """Why it does not fit, if it does not."""
-    for words in undivided(kept, found.ranks):
+    for words in undivided:
         yield Finding(
             code="does-not-fit",
             severity="error",
             message=f"{words} cannot be divided by {found.ranks.tensor:,} tensor ranks",
-            hint="take a number that divides them, or a multiple of theirs",
+            hint="take another number of tensor ranks; key heads may also be repeated, not divided",
         )
     if found.needed > found.usable:
         yield Finding(

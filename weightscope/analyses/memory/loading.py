@@ -8,19 +8,21 @@ import msgspec
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import planned
-from weightscope.analyses.memory.as_gguf import as_gguf
+from weightscope.analyses.memory.as_gguf import Convert, as_gguf
+from weightscope.analyses.memory.file_types import FILE_TYPES, WITH_MATRIX
 from weightscope.analyses.memory.quantizing import quantized, unquantized
 from weightscope.analyses.memory.request import Request
 from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
+from weightscope.checkpoint.dtypes import BLOCKS, FLOATS
 from weightscope.components.base import Component
-from weightscope.quantization.common.method import FLOATS
 
 
 class Loading(msgspec.Struct, frozen=True, kw_only=True):
     """`sizes` are the bytes of each of the main model's `groups`; `owners` are the components by their templates.
 
-    `words` say how the weights would be quantized; empty where they are loaded as they are.
+    `words` say how the weights would be quantized; empty where they are loaded as they are. Where they are `contained`,
+    they have the names of a GGUF file.
     """
 
     weights: Weights
@@ -28,9 +30,10 @@ class Loading(msgspec.Struct, frozen=True, kw_only=True):
     sizes: tuple[int, ...]
     owners: Mapping[str, Component]
     words: str = ""
+    contained: bool = False
 
 
-def loading(subject: Subject, request: Request, dtype: str, beside: Sequence[Group] = ()) -> Loading:
+def loading(subject: Subject, request: Request, dtype: str, convert: Convert, beside: Sequence[Group] = ()) -> Loading:
     """What is loaded; `dtype` is that of the computation, `beside` are an adapter's weights.
 
     Where no file tells the type of plain weights, the config does, or the size that an index names.
@@ -41,8 +44,11 @@ def loading(subject: Subject, request: Request, dtype: str, beside: Sequence[Gro
     declaration, groups, words = subject.declaration, subject.inventory.groups, ""
     stored = stored_bytes(subject, (*groups, *beside))
     if isinstance(request.quantize, str):
-        groups = as_gguf(unquantized(subject), request.quantize)
-        words = f"{request.quantize} of llama.cpp, without an importance matrix"
+        file = convert(unquantized(subject))
+        declaration = file.declaration
+        groups = (*as_gguf(file, request.quantize), *planned(file.beside).groups)
+        words = f"{request.quantize} of llama.cpp{_matrix(request.quantize)}"
+        words += "; the encoder keeps its type" if file.beside else ""
     elif request.quantize is not None:
         declaration = quantized(subject, request.quantize)
         groups = planned(declaration.slots).groups
@@ -63,7 +69,15 @@ def loading(subject: Subject, request: Request, dtype: str, beside: Sequence[Gro
         ),
         owners={slot.template: slot.owner for slot in declaration.slots} if declaration else {},
         words=words,
+        contained=declaration is not None and declaration.contained,
     )
+
+
+def _matrix(file_type: str) -> str:
+    """Whether it is made with an importance matrix, for those on which it has an influence."""
+    if FILE_TYPES[file_type] not in BLOCKS:
+        return ""
+    return ", with an importance matrix" if file_type in WITH_MATRIX else ", without an importance matrix"
 
 
 def stored_bytes(subject: Subject, groups: Sequence[Group]) -> int | None:

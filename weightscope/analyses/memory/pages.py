@@ -1,9 +1,9 @@
 """What an allocator reserves for a decode state: whole pages, all of one size where layers differ in kind.
 
-The rules are vLLM's, of `vllm/v1/kv_cache_interface.py` and `vllm/v1/core/kv_cache_utils.py` (2026): a window holds the
-pages of its last tokens and the new one, and one more; a recurrent state is one page; where layers differ in kind, all
-pages have as many bytes as the largest, and pages of keys have as many tokens as make them as large as a recurrent
-state.
+The rules are those of vLLM 0.33.0 (`vllm/v1/kv_cache_interface.py`, `vllm/v1/core/kv_cache_planning.py`,
+`_align_hybrid_block_size` in `vllm/platforms/interface.py`): a window holds the pages of its last tokens and the new
+one, and one more; a recurrent state is one page; where layers differ in kind, all pages have as many bytes as the
+largest, and pages of keys have as many tokens as make them as large as a recurrent state.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from weightscope.components.state import Fixed, State
 
 PAGE_SIZE = 16
 SOURCE = "vLLM's hybrid allocator"
+# Beside recurrent states, pages of latents have a multiple of so many tokens, as their kernels want.
+LATENT_STEP = 128
 
 
 class Paged(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +71,10 @@ def reserved(units: Sequence[Paged], tokens: int, source: int, size: int) -> tup
 
 def _common(units: Sequence[Paged], size: int) -> tuple[int, int]:
     """Tokens in a page of the widest keys, and the bytes that all pages have."""
-    widest = max((unit.bytes(size) for unit in units if not unit.fixed), default=0)
     fixed = max((unit.bytes(size) for unit in units if unit.fixed), default=0)
+    if fixed and any(unit.states[0][0].kind == "latent" for unit in units):
+        size = max(size, LATENT_STEP)
+    widest = max((unit.bytes(size) for unit in units if not unit.fixed), default=0)
     times = max(1, -(-fixed // widest)) if widest else 1
     return size * times, max(widest * times, fixed)
 

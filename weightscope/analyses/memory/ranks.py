@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.kept import Kept
 from weightscope.components.base import Component
-from weightscope.components.state import State
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
 
@@ -29,7 +28,6 @@ WHOLE = frozenset(
 KEYS = frozenset({Role.K_PROJ, Role.V_PROJ})
 # What is beside the layers of the language model: the first stage has it, but for the head and the last norm.
 LAST = frozenset({Role.LM_HEAD, Role.FINAL_NORM})
-HEADED = frozenset({"keys_and_values", "cross_keys_and_values", "latent", "compressed_keys", "recurrence"})
 APART = frozenset({Section.VISION, Section.AUDIO, Section.PROJECTOR})
 
 
@@ -146,35 +144,3 @@ def _kept_here(kept: Iterable[Kept], here: range, ranks: Ranks) -> Iterator[Kept
         count = part.count * len(layers) // len(part.layers) if part.layers else part.count
         states = tuple(state.on_rank(ranks.tensor) for state in part.states)
         yield replace(part, states=states, count=count, layers=layers)
-
-
-def undivided(kept: Iterable[Kept], ranks: Ranks) -> Iterator[str]:
-    """What the tensor ranks cannot divide, in words."""
-    found = {
-        _heads(state, part)
-        for part, state in _headed(kept)
-        if state.parts % ranks.tensor and ranks.tensor % state.parts
-    }
-    yield from sorted(found)
-
-
-def repeated(kept: Iterable[Kept], ranks: Ranks) -> Iterator[str]:
-    """What several tensor ranks keep alike, in words."""
-    found = {
-        f"{_heads(state, part)}: {ranks.tensor // state.parts:,} ranks keep the same"
-        for part, state in _headed(kept)
-        if state.parts < ranks.tensor
-    }
-    yield from sorted(found)
-
-
-def _headed(kept: Iterable[Kept]) -> Iterator[tuple[Kept, State]]:
-    """What is divided by heads, if it is divided."""
-    for part in kept:
-        headed = (state for state in part.states if state.kind in HEADED and state.parts)
-        yield from ((part, state) for state in headed if not part.auxiliary)
-
-
-def _heads(state: State, part: Kept) -> str:
-    kind = state.kind.replace("_", " ")
-    return f"the {kind} of {part.part}" if state.parts == 1 else f"{kind} of {state.parts:,} heads"

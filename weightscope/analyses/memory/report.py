@@ -9,6 +9,8 @@ import msgspec
 from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.activations import Activations, activations
+from weightscope.analyses.memory.as_gguf import Convert
+from weightscope.analyses.memory.divisions import undivided
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, runnable_of
 from weightscope.analyses.memory.loading import Loading, loading
@@ -88,8 +90,12 @@ class Memory(Displayed, msgspec.Struct, frozen=True, kw_only=True):
         return f"Memory({clipped(self.model.reference)}: {', '.join(parts)})"
 
 
-def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequence[Group] = ()) -> Memory:
+def report(
+    subject: Subject, model: ModelInfo, request: Request, convert: Convert, beside: Sequence[Group] = ()
+) -> Memory:
     """The figures of one model; `beside` are an adapter's weights, which lie beside its base's.
+
+    `convert` lays a model out as llama.cpp's converter would.
 
     Raises:
         NotImplementedByWeightscope: whether it fits is asked, and its decode state is not known.
@@ -99,10 +105,11 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
     sizing = sizing_of(subject, request)
     trained_for = trained_context(subject.config)
     trained = trained_for.tokens if trained_for else None
-    loaded = loading(subject, request, sizing.dtype, beside)
+    loaded = loading(subject, request, sizing.dtype, convert, beside)
     state = decode_state(kept, sizing) if kept else None
     estimate, unestimated = activations(subject, sizing, in_llama_cpp=in_llama_cpp(subject, request.quantize))
     found = None
+    odd: tuple[str, ...] = ()
     device = request.device
     trained_as = None
     if request.recipe is not None:
@@ -112,7 +119,8 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
         if unknown:
             raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")
         stages = _stages(subject, request, loaded, kept)
-        found = fit(stages, kept, sizing, device, request.ranks, trained)
+        odd = undivided(kept, loaded, request.ranks)
+        found = fit(stages, kept, sizing, device, request.ranks, trained, odd)
     return Memory(
         model=model,
         asked=Asked(
@@ -140,7 +148,7 @@ def report(subject: Subject, model: ModelInfo, request: Request, beside: Sequenc
             *_unlike(subject, loaded.weights),
         ),
         findings=(
-            *(findings_of(found, kept, sizing) if found else ()),
+            *(findings_of(found, odd, sizing) if found else ()),
             *(training_findings(trained_as) if trained_as else ()),
         ),
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from weightscope.analyses.memory.kept import Kept, kept_by, runnable_of
 from weightscope.analyses.memory.pages import PAGE_SIZE
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
 from weightscope.analyses.rules.subject import Subject
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.config import LANGUAGE, Config
 from weightscope.errors import NotImplementedByWeightscope
-from weightscope.quantization.common.method import FLOATS
 from weightscope.roles import Section
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ LENGTHS = (
 ASKED, USUAL = "asked", "usual"
 
 
-class Context(NamedTuple):
+class Context(msgspec.Struct, frozen=True):
     """A number of tokens, and where it comes from: a key of the config, `asked` for, or `usual`."""
 
     tokens: int

@@ -117,16 +117,6 @@ def decode_state(kept: Sequence[Kept], sizing: Sizing) -> DecodeState:
     )
 
 
-def logical_bytes(kept: Iterable[Kept], sizing: Sizing) -> int:
-    """Bytes of the main model's state for a whole batch."""
-    return sizing.batch * sum(
-        byte_count(state.elements(sizing.context, sizing.source), sizing.dtype_of(state)) * part.count
-        for part in kept
-        if not part.auxiliary
-        for state in part.states
-    )
-
-
 def _rows(part: Kept, unit: Paged, reserved_bytes: int, sizing: Sizing) -> Iterable[StateRow]:
     """A row a state; of what shares a page the first has what the page has more than all of them."""
     own = [byte_count(state.elements(sizing.context, sizing.source), dtype) for state, dtype in unit.states]

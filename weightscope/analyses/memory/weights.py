@@ -10,8 +10,7 @@ from weightscope.analyses.accounting import counted
 from weightscope.analyses.groups import Group
 from weightscope.analyses.tying import Tying
 from weightscope.brief import brief
-from weightscope.checkpoint.dtypes import byte_size
-from weightscope.quantization.common.method import FLOATS
+from weightscope.checkpoint.dtypes import FLOATS, byte_size
 from weightscope.roles import SECTION_ORDER
 from weightscope.storage.base import Kind
 

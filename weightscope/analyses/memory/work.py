@@ -90,7 +90,7 @@ def token_work(
         for section in dict.fromkeys([*products, *mixing])
     )
     decode = sum(row.weights + row.context for row in rows)
-    read = _read(loaded, prefix, tied=subject.tying.tied) + state
+    read = _read(loaded, _prefix_in_gguf(loaded) if loaded.contained else prefix, tied=subject.tying.tied) + state
     bandwidth = device.bandwidth if device else None
     return TokenWork(
         decode=decode,
@@ -100,6 +100,12 @@ def token_work(
         intensity=round(2 * decode * sizing.batch / read, 3) if read else 0.0,
         floor_seconds=read / (bandwidth * ranks.tensor) if bandwidth else None,
     )
+
+
+def _prefix_in_gguf(loaded: Loading) -> str:
+    """What the names of the part that writes begin with in a GGUF file, which has no wrappers."""
+    decodes = any(group.template.startswith("dec.") for group in loaded.groups)
+    return "dec" if decodes else ""
 
 
 def _path(tree: Component, part: Component, prefix: str) -> str | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from weightscope.adapters.common.spelling import place_of
 from weightscope.adapters.registry import Adapter
 from weightscope.adapters.tokens import Rows
-from weightscope.analyses.adapting.base import BaseWeights
 from weightscope.analyses.rules.adapter_bases import (
     idle_targets,
     missing_modules,
@@ -17,21 +16,19 @@ from weightscope.analyses.rules.adapter_bases import (
 )
 from weightscope.analyses.rules.adapter_subject import MOST_FAULTS, AdapterSubject, mismatch
 from weightscope.analyses.rules.subject import listed, some
-from weightscope.checkpoint.reader import Checkpoint
 from weightscope.findings import Finding
 from weightscope.ranges import summed
 
 RETRAIN = "save the adapter again, or restore adapter_config.json from the same run"
+# PEFT names both for every classifier, and a model has one.
+CLASSIFIERS = frozenset({"classifier", "score"})
 Rule = Callable[[AdapterSubject], Iterator[Finding]]
 
 
-def check_adapter(
-    adapter: Adapter, checkpoint: Checkpoint, base: BaseWeights | None, base_name: str
-) -> tuple[Finding, ...]:
+def check_adapter(subject: AdapterSubject) -> tuple[Finding, ...]:
     """All that the rules find; of a method that weightscope does not read, only that."""
-    if not adapter.settings.known:
-        return (_unread_method(adapter),)
-    subject = AdapterSubject(adapter=adapter, checkpoint=checkpoint, base=base, base_name=base_name)
+    if not subject.adapter.settings.known:
+        return (_unread_method(subject.adapter),)
     return tuple(finding for rule in ADAPTER_RULES for finding in rule(subject))
 
 
@@ -108,6 +105,8 @@ def missing_whole(subject: AdapterSubject) -> Iterator[Finding]:
     settings = adapter.settings
     names = [change.weight for change in adapter.changes]
     lacking = [saved for saved in settings.saved if not any(f".{saved}." in f".{name}" for name in names)]
+    if CLASSIFIERS & {*settings.saved} - {*lacking}:
+        lacking = [saved for saved in lacking if saved not in CLASSIFIERS]
     if lacking:
         yield mismatch(f"modules_to_save names {', '.join(lacking[:5])}, of which no tensor is stored", RETRAIN)
     rows = [change for change in adapter.changes if isinstance(change, Rows)]

@@ -9,6 +9,7 @@ from weightscope.analyses.rules.padding import pads
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
+from weightscope.components.runnable import Runnable
 from weightscope.components.walk import find
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError
@@ -61,22 +62,19 @@ def special_tokens(subject: Subject) -> Iterator[Finding]:
                     if refused
                     else "generation would look up a row that does not exist",
                 )
-    generates = subject.tying.evidence != "not-applicable"
-    if generates and not any(_ids(data.get("eos_token_id")) for data in sources.values()):
+    if _generates(subject) and not any(_ids(data.get("eos_token_id")) for data in sources.values()):
         yield Finding(
             code="config-invalid",
             severity="info",
             message="neither config.json nor generation_config.json has an eos_token_id",
             config=("eos_token_id",),
-            hint="generation stops only at its length limit",
+            hint="generation ends where the config class has a default, otherwise only at the length limit",
         )
 
 
 def generation_settings(subject: Subject) -> Iterator[Finding]:
     """`config-missing` or `config-invalid`, info: no generation_config.json, or one that ends elsewhere."""
-    if subject.directory is None or subject.config is None or subject.declaration is None:
-        return
-    if subject.tying.evidence == "not-applicable":
+    if subject.directory is None or subject.config is None or not _generates(subject):
         return
     if "generation_config.json" not in subject.directory.names():
         yield Finding(
@@ -108,13 +106,19 @@ def ending_ids(subject: Subject) -> list[int]:
     return ends or (_ids(_text(subject.config).get("eos_token_id")) if subject.config else [])
 
 
+def _generates(subject: Subject) -> bool:
+    """Whether the model writes a text token by token, with a head over the vocabulary."""
+    runnable = next(find(subject.declaration.tree, Runnable), None) if subject.declaration else None
+    return runnable is not None and runnable.writer is not None and subject.tying.evidence != "not-applicable"
+
+
 def _invalid(message: str, keys: tuple[str, ...]) -> Finding:
     return Finding(
         code="config-invalid",
         severity="error",
         message=f"config.json: {message}",
         config=tuple(dict.fromkeys(keys)),
-        hint="a model with these sizes cannot be built",
+        hint="a model with these sizes cannot run",
     )
 
 

@@ -8,10 +8,9 @@ from math import prod
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject
-from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.together import READERS
+from weightscope.checkpoint.dtypes import DTYPE_BITS, FLOATS
+from weightscope.checkpoint.location import IN_PARTS
 from weightscope.findings import Finding
-from weightscope.quantization.common.method import FLOATS
 from weightscope.ranges import Title, summed
 from weightscope.storage.base import Kind
 
@@ -25,7 +24,7 @@ def strange_dtypes(subject: Subject) -> Iterator[Finding]:
     # what is frozen as it came.
     if not subject.has_shapes or subject.declaration is None or subject.declaration.contained:
         return
-    if subject.checkpoint.location.format in READERS:
+    if subject.checkpoint.location.format in IN_PARTS:
         return
     groups = [group for group in subject.inventory.groups if _is_plain(group)]
     main = _dominant(groups)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.checkpoint.dtypes import DTYPE_BITS
-from weightscope.checkpoint.foreign import named
+from weightscope.checkpoint.location import IN_PARTS
 from weightscope.checkpoint.sets import SHARD
-from weightscope.checkpoint.together import READERS
 from weightscope.findings import Finding, Severity
 from weightscope.ranges import summed
 from weightscope.storage.base import Kind
@@ -67,6 +66,8 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
     yield from _absent_metadata(subject)
     location, directory = subject.checkpoint.location, subject.directory
     if directory and subject.checkpoint.format == "config":
+        from weightscope.checkpoint.foreign import named
+
         others = named(directory.names())
         yield Finding(
             code="missing-shard",
@@ -75,7 +76,7 @@ def absent_index(subject: Subject) -> Iterator[Finding]:
             + (f" in a supported format: {others}" if others else ""),
             hint="upload or download the weights; to check the config alone, give the path of config.json",
         )
-    elif location.format in READERS:
+    elif location.format in IN_PARTS:
         return
     elif directory and location.config and len(location.weights) > 1 and not (location.index or location.missing):
         if any(item.relation == "stale-index" for item in location.beside):

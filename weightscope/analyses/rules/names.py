@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.quantization import leftovers
 from weightscope.analyses.rules.subject import Subject, listed, some
-from weightscope.brief import plural
-from weightscope.components.decoder import Decoder
-from weightscope.components.walk import find
 from weightscope.findings import Finding
-from weightscope.quantization.common.marks import is_activation
-from weightscope.ranges import Title, expand, fill, number_of, summed, template_of
+from weightscope.ranges import summed, template_of
 from weightscope.roles import Role, Section
-from weightscope.sizes import Size
+
+if TYPE_CHECKING:
+    from weightscope.analyses.rules.numbered import Miscount
 
 # Names that share this much are held to be meant alike; more kinds of them than this are not compared.
 NEAR, MOST_NAMESAKES = 0.85, 300
@@ -27,12 +25,11 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
         return
     partly = any(group.auxiliary for group in subject.inventory.groups)
     left_out: list[str] = []
-    depths = _depths(subject)
+    counts = _miscounts(subject)
     near = near_namesakes(subject)
-    yield from (_wrong_depth(depth) for depth in depths)
+    yield from (count.finding for count in counts)
     for slot, absent in subject.inventory.missing:
-        lost = {(depth.stack, layer) for depth in depths for layer in depth.missing}
-        names = [name for name in absent if _place(slot.template, name) not in lost]
+        names = [name for name in absent if not any(count.explains(name) for count in counts)]
         if not names:
             continue
         # An absent head is a question of tying, asked there.
@@ -62,15 +59,26 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def _miscounts(subject: Subject) -> list[Miscount]:
+    if not (subject.inventory.missing or subject.inventory.unrecognized):
+        return []
+    # Few checkpoints need it, and none is to wait for its import.
+    from weightscope.analyses.rules.numbered import miscounts
+
+    return miscounts(subject)
+
+
 def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
     """`unexpected-tensor`, a warning: loaders ignore such tensors."""
     if subject.declaration is None or subject.declaration.part or not subject.inventory.recognized:
         return
-    beyond = {name for depth in _depths(subject) for name in depth.beyond} | {*adapter_weights(subject)}
+    beyond = {name for count in _miscounts(subject) for name in count.beyond} | {*adapter_weights(subject)}
     if renaming := subject.checkpoint.renaming:
         beyond |= {*renaming.superseded}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
     if subject.declaration.covered:
+        from weightscope.quantization.common.marks import is_activation
+
         beside = {*leftovers(subject)}
         names = [name for name in names if name not in beside and not is_activation(name)]
     titles = summed(names)
@@ -121,8 +129,17 @@ def _remedy(names: list[str], near: dict[str, str]) -> str:
 
 
 def unrelated_weights(subject: Subject) -> Iterator[Finding]:
-    """`missing-tensor`, an error, where not one name fits: config and weights are of two models."""
+    """`missing-tensor`, an error, where not one name fits: config and weights are of two models, or none is there."""
     names = subject.checkpoint.names
+    if subject.has_names and subject.complete and not names:
+        yield Finding(
+            code="missing-tensor",
+            severity="error",
+            message="the files hold no tensors",
+            hint="it has settings and a vocabulary alone: give the file with the weights"
+            if subject.checkpoint.format == "gguf"
+            else "save or download the checkpoint again",
+        )
     if subject.declaration is not None and names and not subject.inventory.recognized:
         yield Finding(
             code="missing-tensor",
@@ -141,81 +158,3 @@ def _other_kind(names: Collection[str]) -> str:
     if all("lora_" in name for name in names):
         return "these are the weights of a LoRA adapter: give the directory of its base model"
     return ""
-
-
-class Depth(NamedTuple):
-    """A stack whose number of layers is another than the config's; `beyond` are names of layers that it lacks."""
-
-    stack: str
-    said: int
-    found: int
-    missing: frozenset[int]
-    beyond: tuple[str, ...]
-    key: str
-
-
-def _depths(subject: Subject) -> list[Depth]:
-    """The stacks where whole layers at the end are missing, or more lie there than the config says."""
-    inventory = subject.inventory
-    if subject.declaration is None or not subject.complete or not (inventory.missing or inventory.unrecognized):
-        return []
-    slots = [slot for slot in subject.declaration.slots if slot.kinds[:1] == ("layer",) and not slot.auxiliary]
-    declared: dict[str, set[int]] = {}
-    suffixes: dict[str, set[str]] = {}
-    for slot in slots:
-        stack, suffix = slot.template.split("{}", 1)
-        declared.setdefault(stack, set()).update(slot.ranges[0])
-        suffixes.setdefault(stack, set()).add(suffix)
-    absent = {name for _, names in inventory.missing for name in names}
-    found: dict[str, set[int]] = {stack: set() for stack in declared}
-    for slot in slots:
-        stack = slot.template.split("{}", 1)[0]
-        inner = [indices[0] for indices in slot.ranges[1:]]
-        if not slot.stored.optional:
-            found[stack] |= {layer for layer in slot.ranges[0] if slot.template.format(layer, *inner) not in absent}
-    depths = []
-    for stack, layers in declared.items():
-        strays = [name for name in inventory.unrecognized if _place(stack, name)[0] == stack]
-        beyond = tuple(n for n in strays if template_of(n)[0].removeprefix(f"{stack}{{}}") in suffixes[stack])
-        extra = {_place(stack, name)[1] for name in beyond} - layers
-        last = max(found[stack], default=-1)
-        missing = frozenset(layer for layer in layers if layer > last)
-        if found[stack] and (missing or extra):
-            names = tuple(name for name in beyond if _place(stack, name)[1] in extra)
-            count = max(extra | found[stack]) + 1
-            depths.append(Depth(stack, len(layers), count, missing, names, _depth_key(subject, stack)))
-    return depths
-
-
-def _place(template: str, name: str) -> tuple[str, int]:
-    """The stack that a template belongs to, and the layer that a name gives there; an empty stack for none."""
-    stack = template.split("{}", 1)[0]
-    number = number_of(name.removeprefix(stack).partition(".")[0]) if name.startswith(stack) else None
-    return ("", -1) if number is None else (stack, number)
-
-
-def _depth_key(subject: Subject, stack: str) -> str:
-    assert subject.declaration is not None
-    for decoder in find(subject.declaration.tree, Decoder):
-        if "vision" not in stack and isinstance(decoder.depth, Size) and decoder.depth.keys:
-            return decoder.depth.keys[0]
-    return "vision_config.num_hidden_layers"
-
-
-def _layers(depth: Depth) -> Title:
-    """The missing layers as one."""
-    template, layers = f"{depth.stack}{{}}", sorted(depth.missing)
-    return Title(fill(template, [layers]), tuple(expand(template, [layers])))
-
-
-def _wrong_depth(depth: Depth) -> Finding:
-    return Finding(
-        code="missing-tensor" if depth.missing else "unexpected-tensor",
-        severity="error",
-        message=f"found {plural(depth.found, 'layer')} in {depth.stack.rstrip('.')}, but {depth.key} is {depth.said:,}",
-        tensors=tuple(summed(depth.beyond)) or (_layers(depth),),
-        expected=depth.said,
-        actual=depth.found,
-        config=(depth.key,),
-        hint=f"set {depth.key} to {depth.found:,} if these are all layers of the model; otherwise restore the others",
-    )

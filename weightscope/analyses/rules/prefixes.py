@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from weightscope.analyses.prefixes import WRAPPERS
+from weightscope.analyses.fitting import WRAPPERS
 from weightscope.analyses.rules.subject import Subject
-from weightscope.checkpoint.renaming import Change, Renaming
 from weightscope.findings import Finding, Severity
 from weightscope.roles import Role
+
+if TYPE_CHECKING:
+    from weightscope.checkpoint.renaming import Change, Renaming
 
 # Prefixes that are no wrapper's word, and who writes them.
 WRITERS = WRAPPERS | {

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject, listed, some
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding, Severity
-from weightscope.quantization.common.marks import ACTIVATIONS, mark_beside
-from weightscope.quantization.common.method import FLOATS, Method, module_of
 from weightscope.ranges import Title, summed
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
 
 if TYPE_CHECKING:
     from weightscope.quantization.common.evidence import Mismatch
+    from weightscope.quantization.common.method import Method
 
 KEY = ("quantization_config",)
 RESTORE = "restore the matching quantization_config: without it, loaders read packed or scaled weights as plain ones"
@@ -85,6 +85,9 @@ def leftovers(subject: Subject) -> list[str]:
     declaration = subject.declaration
     if declaration is None or not declaration.covered:
         return []
+    from weightscope.quantization.common.marks import ACTIVATIONS, mark_beside
+    from weightscope.quantization.common.method import module_of
+
     found = []
     for name in subject.inventory.unrecognized:
         module, mark = mark_beside(name, subject.checkpoint.names) or (module_of(name), "")

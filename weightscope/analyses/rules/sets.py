@@ -11,10 +11,11 @@ from weightscope.findings import Finding
 
 def other_weights(subject: Subject) -> Iterator[Finding]:
     """`other-weights`: an error where loaders follow an index in vain, a warning for two sets of one format."""
-    if not subject.checkpoint.location.weights:
+    location = subject.checkpoint.location
+    if not location.weights or not location.beside:
         return
     read = _read(subject)
-    for item in subject.checkpoint.location.beside:
+    for item in location.beside:
         if item.relation == "stale-index":
             yield _stale(item, read)
         elif item.relation == "same-format":

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
+from math import isqrt
 from typing import NamedTuple
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.rules.subject import Subject
-from weightscope.components.walk import walk
+from weightscope.components.base import Component
+from weightscope.components.walk import Slot, find, walk
 from weightscope.config import FAULTS, Config, Nullable
 from weightscope.errors import WeightscopeError
 from weightscope.families.declaration import Declaration
 
 OTHER_MODEL = "config.json and weights describe different models"
+CONTRADICTION = "config.json contradicts itself: correct that first"
 TRANSPOSED = "the matrices are stored transposed: transpose them back (GPT-2 stores in × out, most others out × in)"
 # How many values of absent keys, and pairs of keys, are tried: each is a model to declare.
 MOST_ABSENT, MOST_PAIRS = 60, 200
+# So many times what the config says is the largest value that is looked for by halves.
+FURTHEST = 16
+MOST_HEADS = 256
 
-Shapes = Mapping[str, tuple[int, ...]]
+# A template and the numbers of the first tensor of a group: a stage's layers have the names of another's.
+Place = tuple[str, tuple[int, ...]]
+Shapes = Mapping[Place, tuple[int, ...]]
 
 
 class Wrong(NamedTuple):
@@ -41,9 +50,10 @@ def likely_hint(subject: Subject, wrong: list[Wrong]) -> str:
     """Every key and value that would make all of them fit; several are all said, for the shapes cannot choose."""
     from weightscope.analyses.rules.config import contradictory_sizes
 
-    if any(contradictory_sizes(subject)):
-        return OTHER_MODEL
     truths = _likely_truths(subject, wrong)
+    if len(truths) > len({tuple(key.key for key in truth) for truth in truths}) and any(contradictory_sizes(subject)):
+        # Several numbers of heads fit, and the one that is given does not.
+        return CONTRADICTION
     if not truths:
         turned = all(len(w.shape) > 1 and w.shape == (w.group.shape or ())[::-1] for w in wrong)
         return TRANSPOSED if turned else OTHER_MODEL
@@ -56,8 +66,11 @@ def likely_hint(subject: Subject, wrong: list[Wrong]) -> str:
 
 
 def _one(truth: Truth) -> str:
-    said = "which config.json leaves out" if truth.said is None else f"but config.json says {truth.said:,}"
-    return f"{truth.key} = {truth.value:,}, {said}"
+    return f"{truth.key} = {truth.value:,}{_said(truth)}"
+
+
+def _said(truth: Truth) -> str:
+    return ", which config.json leaves out" if truth.said is None else f", but config.json says {truth.said:,}"
 
 
 def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[tuple[Truth, ...]]:
@@ -66,7 +79,7 @@ def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[tuple[Truth, ..
     if declaration is None or any(len(item.group.counts) > 1 for item in wrong):
         return []
     groups = (group for group in subject.inventory.groups if group.shape and not group.packed)
-    actual = {group.template: shape for group in groups for _, shape in group.counts}
+    actual = {_place(group): shape for group in groups for _, shape in group.counts}
     tried = list(dict.fromkeys(_candidates(declaration, wrong)))
     for truths in (tried, list(_absent(declaration, wrong))):
         if single := [(truth,) for truth in truths if _fits(declaration, (truth,), actual)]:
@@ -76,7 +89,8 @@ def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[tuple[Truth, ..
 
 
 def _fits(declaration: Declaration, truth: tuple[Truth, ...], actual: Shapes) -> bool:
-    return _shapes(declaration, {key.key: key.value for key in truth}, actual.keys()) == actual
+    values = {key.key: key.value for key in truth}
+    return _shapes(declaration, values, actual.keys()) == actual and not _contradicts(declaration, values)
 
 
 def _absent(declaration: Declaration, wrong: list[Wrong]) -> Iterator[Truth]:
@@ -112,22 +126,50 @@ def _what(subject: Subject, wrong: list[Wrong]) -> str:
 def _candidates(declaration: Declaration, wrong: list[Wrong]) -> Iterator[Truth]:
     """What each key of a wrong dimension would have to be, if the dimension grows with it as it does by one step."""
     for key in dict.fromkeys(key for item in wrong for size in item.group.shape or () for key in size.keys):
-        said = _value(declaration, key)
-        stepped = (
-            None if said is None else _shapes(declaration, {key: said + 1}, {item.group.template for item in wrong})
-        )
-        if said is None or stepped is None:
+        said = value_of(declaration, key)
+        if said is None:
+            continue
+        places = {_place(item.group) for item in wrong}
+        # A size that is divided by another (heads) may not grow by 1.
+        steps = ((step, _shapes(declaration, {key: said + step}, places)) for step in (1, said))
+        step, stepped = next(((step, shapes) for step, shapes in steps if shapes is not None), (0, {}))
+        if not step:
             continue
         given = said if _is_given(declaration.config, key) else None
+        yield from (Truth(key, value, given) for value in _bisected(declaration, key, said, wrong))
         for item in wrong:
-            sizes, after = item.group.shape or (), stepped.get(item.group.template, ())
+            sizes, after = item.group.shape or (), stepped.get(_place(item.group), ())
             for size, dimension, next_size in zip(sizes, item.shape, after, strict=False):
-                slope, missing = next_size - size, dimension - size
+                slope, missing = next_size - size, (dimension - size) * step
                 if dimension != size and slope > 0 and missing % slope == 0 and said + missing // slope > 0:
                     yield Truth(key, said + missing // slope, given)
+                # Heads whose size is rounded down: any number that divides the width gives the same.
+                if dimension != size and "⌊" in size.text and slope > 0:
+                    yield from (Truth(key, value, given) for value in _divisors(dimension) if value <= MOST_HEADS)
                 # A key that others are divided by: half of it doubles them.
                 if dimension != size and slope <= 0 < size and dimension and said * size % dimension == 0:
                     yield Truth(key, said * int(size) // dimension, given)
+
+
+def _bisected(declaration: Declaration, key: str, said: int, wrong: Sequence[Wrong]) -> Iterator[int]:
+    """The least value that gives the first wrong dimension that a key is squared in, or rounded (image_size)."""
+    for item in wrong:
+        for axis, (size, dimension) in enumerate(zip(item.group.shape or (), item.shape, strict=False)):
+            if key not in size.keys or size == dimension or not {"²", "⌊"} & {*size.text}:
+                continue
+
+            def at(value: int, group: Group = item.group, axis: int = axis) -> int:
+                shapes = _shapes(declaration, {key: value}, (_place(group),)) or {}
+                return next((shape[axis] for shape in shapes.values()), 0)
+
+            yield bisect_left(range(said * FURTHEST), dimension, key=at)
+            return
+
+
+def _divisors(number: int) -> list[int]:
+    """All of them, in order."""
+    low = [value for value in range(1, isqrt(number) + 1) if number % value == 0]
+    return sorted({*low, *(number // value for value in low)})
 
 
 def _is_given(config: Config, key: str) -> bool:
@@ -137,7 +179,8 @@ def _is_given(config: Config, key: str) -> bool:
     return value is not None
 
 
-def _value(declaration: Declaration, key: str) -> int | None:
+def value_of(declaration: Declaration, key: str) -> int | None:
+    """The number that a config gives, or its class's default; None of anything else."""
     config = declaration.config
     value: object = config.data
     for part in key.split("."):
@@ -148,10 +191,40 @@ def _value(declaration: Declaration, key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def _place(group: Group) -> Place:
+    return group.template, tuple(indices[0] for indices in group.ranges)
+
+
 def _shapes(
-    declaration: Declaration, values: Mapping[str, int], wanted: Container[str]
-) -> dict[str, tuple[int, ...]] | None:
-    """The shapes of those templates if the config had these values; None where no such model can be declared."""
+    declaration: Declaration, values: Mapping[str, int], places: Iterable[Place]
+) -> dict[Place, tuple[int, ...]] | None:
+    """The shapes at those places if the config had these values; None where no such model can be declared."""
+    slots = declared_with(declaration, values)
+    if slots is None:
+        return None
+    by_template: dict[str, list[Slot]] = {}
+    for slot in slots:
+        by_template.setdefault(slot.template, []).append(slot)
+    return {
+        place: tuple(map(int, slot.stored.shape))
+        for place in places
+        for slot in by_template.get(place[0], ())
+        if all(number in indices for number, indices in zip(place[1], slot.ranges, strict=True))
+    }
+
+
+def declared_with(declaration: Declaration, values: Mapping[str, object]) -> list[Slot] | None:
+    """The slots if the config had these values; None where no such model can be declared."""
+    config = _config_with(declaration, values)
+    try:
+        if declaration.again:
+            return list(declaration.again(config))
+        return list(walk(declaration.family.component(config, declaration.root)))
+    except (WeightscopeError, *FAULTS):
+        return None
+
+
+def _config_with(declaration: Declaration, values: Mapping[str, object]) -> Config:
     data = dict(declaration.config.data)
     for key, value in values.items():
         part = data
@@ -160,12 +233,10 @@ def _shapes(
             part[name] = dict(part[name])
             part = part[name]
         part[last] = value
-    config = Config(data, source=declaration.config.source)
-    try:
-        if declaration.again:
-            slots = list(declaration.again(config))
-        else:
-            slots = list(walk(declaration.family.component(config, declaration.root)))
-    except (WeightscopeError, *FAULTS):
-        return None
-    return {slot.template: tuple(map(int, slot.stored.shape)) for slot in slots if slot.template in wanted}
+    return Config(data, source=declaration.config.source)
+
+
+def _contradicts(declaration: Declaration, values: Mapping[str, int]) -> bool:
+    """Whether sizes of a declared model conflict if the config has these values."""
+    tree = declaration.family.component(_config_with(declaration, values), declaration.root)
+    return any(conflict for part in find(tree, Component) for conflict in part.conflicts())

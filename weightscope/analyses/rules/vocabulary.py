@@ -71,15 +71,6 @@ def highest_ids(folder: Folder) -> Iterator[tuple[str, int] | Finding]:
             yield name, ids
 
 
-def highest_id(path: Path) -> int:
-    """The highest token id of a tokenizer.json, or -1 where it has no token.
-
-    Raises:
-        ValueError: it cannot be read, is too large, is no JSON, or something else is where tokens are expected.
-    """
-    return _of_tokenizer(_read(path))
-
-
 def id_of(folder: Folder, token: str) -> int | None:
     """The id of a token, where tokenizer.json tells it."""
     if not folder.holds("tokenizer.json"):

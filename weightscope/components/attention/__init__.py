@@ -1,7 +1,5 @@
 """Attention: what the projections store, and how positions, norms, masks and scores are composed."""
 
-from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.frequencies import Scaling
 from weightscope.components.attention.heads import Heads, SharedKeys
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms, RotatedNorms, WholeNorms
@@ -11,7 +9,7 @@ from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Around, Ch
 from weightscope.components.attention.softmax import Attention
 
 __all__ = [
-    "CAUSAL", "EVERYTHING", "NO_NORMS", "PLAIN", "Alibi", "Around", "Attention", "Axial", "Chunk", "HeadNorms", "Heads",
+    "CAUSAL", "EVERYTHING", "NO_NORMS", "PLAIN", "Around", "Attention", "Chunk", "HeadNorms", "Heads",
     "QueryKeyNorms", "Rope", "RotatedNorms", "Scaling", "Scores", "Sees", "Segments", "SharedKeys", "Temperature",
     "WholeNorms", "Window",
 ]  # fmt: skip

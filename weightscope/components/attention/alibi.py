@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
+from weightscope.components.attention.positions import Positions
 
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.running import At
 
-class Alibi(msgspec.Struct, frozen=True, kw_only=True):
+
+class Alibi(Positions, frozen=True, kw_only=True):
     """What is taken from a score for the distance: slope · distance, by head.
 
     `scale` multiplies it as it does the scores. One that is `rounded` is computed in bfloat16 from the key's place
@@ -21,6 +24,7 @@ class Alibi(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 8
     scale: float = 1.0
     rounded: bool = False
+    added: ClassVar[str] = " − slope·distance"
 
     @property
     def slopes(self) -> tuple[float, ...]:
@@ -30,6 +34,11 @@ class Alibi(msgspec.Struct, frozen=True, kw_only=True):
 
     def _falling(self, count: int) -> tuple[float, ...]:
         return tuple(2.0 ** (-self.most * (i + 1) / count) for i in range(count))
+
+    def made(self, weights: Mapping[str, torch.Tensor], at: At) -> Alibi:
+        """Itself: nothing of it is stored."""
+        del weights, at
+        return self
 
     def bias(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """What is added to scores, [H, queries, keys], by positions [queries, 1] and [keys]."""

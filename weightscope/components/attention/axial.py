@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
+from weightscope.components.attention.positions import Positions
 from weightscope.components.attention.rope import turned
 
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.running import At
 
-class Axial(msgspec.Struct, frozen=True, kw_only=True):
+
+class Axial(Positions, frozen=True, kw_only=True):
     """Rotation of all `dim` elements of a head by positions of two axes, half of the pairs by each.
 
     The pairs of the row come first, or `alternating` column and row in turns (Kimi-VL). Both axes have the same
@@ -27,6 +28,14 @@ class Axial(msgspec.Struct, frozen=True, kw_only=True):
     divided: bool = False
     interleaved: bool = False
     apart: bool = False
+    turns: ClassVar[bool] = True
+
+    @property
+    def neighbours(self) -> int:
+        return self.dim if self.interleaved else 0
+
+    def turned(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        return self.turn(x, at.rotation(self))
 
     def rotation(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines [N, dim/2] of positions [2, N]."""

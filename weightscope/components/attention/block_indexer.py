@@ -92,9 +92,6 @@ class BlockSparseAttention(Component, frozen=True, kw_only=True):
     indexer: BlockIndexer
     word: ClassVar[str] = "attention"
 
-    def children(self) -> Iterable[Component]:
-        return (self.attention, self.indexer)
-
     def equation(self, x: str = "x") -> str:
         return self.attention.equation(x)
 

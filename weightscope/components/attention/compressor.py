@@ -6,7 +6,7 @@ Shapes: T tokens, W windows of `rate` tokens, D width, d elements of a key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.rope import Rope
 from weightscope.components.base import Component
@@ -51,6 +51,7 @@ class Compressor(Component, frozen=True, kw_only=True):
     rope: Rope
     eps: float
     names: tuple[str, str, str, str] = ("wkv", "wgate", "ape", "norm")
+    word: ClassVar[str] = "compressor"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -149,9 +150,6 @@ class CompressedIndexer(Component, frozen=True, kw_only=True):
             Role.INDEX_Q_PROJ: (self.heads * self.compressor.head_dim, self.q_rank),
             Role.INDEX_WEIGHT: (self.heads, self.width),
         }
-
-    def children(self) -> Iterable[Component]:
-        return (self.compressor,)
 
     def mixes(self) -> tuple[Work, ...]:
         """Each head's score of a compressed key."""

@@ -36,13 +36,7 @@ class CrossAttention(Component, frozen=True, kw_only=True):
         return self.projections
 
     def sizes(self) -> Sizes:
-        queries, keys = self.heads.count * self.heads.size, self.heads.keys * self.heads.size
-        return {
-            Role.Q_PROJ: (queries, self.width),
-            Role.K_PROJ: (keys, self.width),
-            Role.V_PROJ: (keys, self.width),
-            Role.O_PROJ: (self.width, queries),
-        }
+        return self.heads.sizes(self.width)
 
     def children(self) -> Iterable[Component]:
         return tuple(self.norms.parts())

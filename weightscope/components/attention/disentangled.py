@@ -65,9 +65,6 @@ class RelativeTable(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.RELATIVE_POSITION: (self.rows, self.width)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     def equation(self, x: str = "") -> str:
         return f"{self.norm.word}(relative_position)" if self.norm else "relative_position"
 

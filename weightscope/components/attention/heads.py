@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weightscope.components.base import Conflict
+from weightscope.roles import Role
 from weightscope.sizes import Size
+from weightscope.storage.base import Sizes
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +42,16 @@ class Heads(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.keys:,} key/value heads ({self.keys.text})",
                 (*self.count.keys, *self.keys.keys),
             )
+
+    def sizes(self, width: Size, *, source: Size | None = None, out: Size | None = None) -> Sizes:
+        """Of the four projections: from `width`, keys and values from `source`, back to `out`; both `width` if None."""
+        queries, keys, values = self.count * self.size, self.keys * self.size, self.keys * self.value_size
+        return {
+            Role.Q_PROJ: (queries, width),
+            Role.K_PROJ: (keys, width if source is None else source),
+            Role.V_PROJ: (values, width if source is None else source),
+            Role.O_PROJ: (width if out is None else out, self.count * self.value_size),
+        }
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
         """Heads side by side, […, N, heads · size], as […, heads, N, size]."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from weightscope.components.attention.attend import attend
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.scores import Temperature
 from weightscope.components.attention.sees import CAUSAL, Sees
 from weightscope.components.base import Component
 from weightscope.components.norm import RMSNorm
@@ -42,7 +43,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     shared by all heads; without `rope` it is shared all the same (Kimi Linear). `bias` is on the projections from and
     to the model's width. Of what it `sees`, a token with an `indexer` sees only the positions that this chooses
     (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it that had one (GLM-5.2). Heads `apart`
-    are how MLX stores `kv_b_proj`. Normed latents are multiplied by `q_scale` and `kv_scale` (LongCat-Flash).
+    are how MLX stores `kv_b_proj`. Normed latents are multiplied by `q_scale` and `kv_scale` (LongCat-Flash), queries
+    by the `temperature` of their position (Mistral Small 4).
     """
 
     name: str
@@ -61,6 +63,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     apart: bool = False
     q_scale: float = 1.0
     kv_scale: float = 1.0
+    temperature: Temperature | None = None
     word: ClassVar[str] = "attention"
 
     @property
@@ -164,12 +167,13 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         heads = f"in {int(self.heads)} heads"
         by_position = " rotated by position" if self.rope else ""
         turned = f"the last {int(self.rope_dim)} of each{by_position or ' beside r'}"
+        late = "(1 + late)·" if self.temperature else ""
         queries = f"c = {_times(self.q_scale)}norm(q_a_proj·x)   the latent of the queries"
         latent = f"l = {_times(self.kv_scale)}norm(l) is the latent, of size {int(self.kv_rank)}"
         return {
             Role.Q_A_PROJ: f"{queries}, of size {int(self.q_rank or 0)}",
-            Role.Q_B_PROJ: f"q = q_b_proj·c   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
-            Role.Q_PROJ: f"q = q_proj·x   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
+            Role.Q_B_PROJ: f"q = {late}q_b_proj·c   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
+            Role.Q_PROJ: f"q = {late}q_proj·x   {heads} of {int(self.nope + self.rope_dim)}, {turned}",
             Role.KV_A_PROJ: f"[l | r] = kv_a_proj·x   {latent}; r,"
             f"{f'{by_position},' if by_position else ''} is part of the key of every head",
             Role.KV_B_PROJ: f"[k | v] = kv_b_proj·l   {heads}, keys of {int(self.nope)}, values of {int(self.v_dim)}",
@@ -200,6 +204,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             rotation = at.rotation(self.rope)
             q = torch.cat((q[..., :nope], self.rope.turn(q[..., nope:], rotation)), dim=-1)
             k_rope = self.rope.turn(k_rope, rotation)
+        if self.temperature:
+            q = q * self.temperature.of(at.run.positions)[:, None].to(q.dtype)
         k = torch.cat((k, k_rope.expand(len(k), -1, -1)), dim=-1)
         mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self._score_scale, sees=self.sees, allowed=allowed)
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import RotatedNorms
-from weightscope.components.attention.rope import Rope
 from weightscope.components.live import Widths
 from weightscope.components.norm import LayerNorm, NumberedNorms
 from weightscope.components.step import Moment, Step
@@ -26,10 +24,10 @@ def peak(attention: Attention, widths: Widths) -> int:
     queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
     made = queries + keys + int(heads.keys * heads.value_size)
     stages = [made + int(heads.count * heads.value_size)]
-    if (dim := _turned_part(attention)) is not None:
+    if (dim := attention.placing.turned_part(int(heads.size))) is not None:
         # What turns, and then queries and keys put together again.
         stages.append(made + int(heads.count + heads.keys) * dim + queries + keys)
-    elif isinstance(attention.positions, Rope | Axial):
+    elif attention.placing.turns:
         stages += [made + 3 * queries, made + queries + 3 * keys]
     if attention.norms.query:
         # Norms after the rotation, unlike those before it, find the values made.
@@ -77,7 +75,7 @@ def _leaving(attention: Attention, step: Step) -> int:
         shared = int(attention.out_norm.size) if step.widths.float32 == 1 else 0
         kept += attention.out_norm.saves(step.past(attention)) - shared
     # Queries that were put together lie in another order, and what the heads put out is copied back.
-    copied = _is_put_together(attention) or _turned_part(attention) is not None
+    copied = _is_put_together(attention) or attention.placing.turned_part(int(attention.heads.size)) is not None
     if copied or attention.gated or attention.out_norm:
         kept += step.entering(attention, Role.O_PROJ)
     return kept
@@ -85,45 +83,37 @@ def _leaving(attention: Attention, step: Step) -> int:
 
 def _is_put_together(attention: Attention) -> bool:
     """Whether one matrix makes queries, keys and values, and the rotation makes queries and keys again."""
-    return _makes_all_at_once(attention) and isinstance(attention.positions, Rope | Axial)
+    return _makes_all_at_once(attention) and attention.placing.turns
 
 
 def _makes_all_at_once(attention: Attention) -> bool:
     return any({Role.Q_PROJ, Role.V_PROJ} <= set(item.roles) for item in attention.projections)
 
 
-def _turned_part(attention: Attention) -> int | None:
-    """How many elements of a head turn, where that is not all of them."""
-    positions = attention.positions
-    return positions.dim if isinstance(positions, Rope) and positions.dim < attention.heads.size else None
-
-
-def moments(attention: Attention, step: Step) -> tuple[Moment, ...]:
-    """Gradients of what the kernel takes and gave; three of queries while they are turned back; matrices' gradients.
-
-    That of what makes queries, keys and values is larger than o_proj's where it is one matrix.
-    """
+def moments(attention: Attention, step: Step) -> Iterator[Moment]:
+    """Gradients of what the kernel takes and gave; three of queries while they are turned back; matrices' gradients."""
     heads, width = attention.heads, int(attention.width)
-    mixed = int(heads.count * heads.value_size)
-    left = step.made(attention, Role.O_PROJ, mixed * width)
-    kernel = int((heads.count + heads.keys) * heads.size + heads.keys * heads.value_size) + mixed
-    turned = int(heads.count * heads.size) * 3
-    found = [Moment(elements=max(kernel, turned)), Moment(elements=mixed, weight=left)]
+    queries, mixed = int(heads.count * heads.size), int(heads.count * heads.value_size)
+    made = queries + int(heads.keys * (heads.size + heads.value_size))
+    yield Moment(elements=max(made + mixed, 3 * queries))
+    yield Moment(elements=mixed, weight=step.made(attention, Role.O_PROJ, mixed * width))
     if step.rank(attention, (Role.O_PROJ,)):
-        found.append(Moment(elements=width + step.adding(width)))
+        yield Moment(elements=width + step.adding(width))
     if attention.norms.query:
         # Four gradients in float32, when what the kernel took and gave is free.
-        found.append(Moment(elements=int(heads.count * heads.size) * (4 * step.widths.float32 - 2)))
+        yield Moment(elements=queries * (4 * step.widths.float32 - 2))
     if _makes_all_at_once(attention):
-        made = int((heads.count + heads.keys) * heads.size + heads.keys * heads.value_size)
-        entered = step.made(attention, Role.Q_PROJ, made * width)
-        kept = saved(attention, step)
-        found.append(Moment(elements=made - kept, weight=entered))
-        if step.rank(attention, INPUTS):
-            # Nothing else is kept yet; the layer's stream and gradients of what leaves live beside them.
-            beside = width * (3 + step.adapter) + step.adapting(attention, *INPUTS)
-            found.append(Moment(elements=beside + step.adding(made) - kept))
+        yield from _entered(attention, step, made)
     if attention.out_norm:
         entering = step.entering(attention, Role.O_PROJ) + step.adapting(attention, Role.O_PROJ)
-        found += [Moment(elements=normed.elements - entering) for normed in attention.out_norm.backward(step)]
-    return tuple(found)
+        yield from (Moment(elements=moment.elements - entering) for moment in attention.out_norm.backward(step))
+
+
+def _entered(attention: Attention, step: Step, made: int) -> Iterator[Moment]:
+    """While the one matrix's gradient is made, or an adapter's answer is added to what it made, before all else."""
+    width, kept = int(attention.width), saved(attention, step)
+    yield Moment(elements=made - kept, weight=step.made(attention, Role.Q_PROJ, made * width))
+    if step.rank(attention, INPUTS):
+        # The layer's stream, what enters, and gradients of what leaves live beside them.
+        beside = width * (3 + step.adapter) + step.adapting(attention, *INPUTS)
+        yield Moment(elements=beside + step.adding(made) - kept)

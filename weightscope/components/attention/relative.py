@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from weightscope.components.attention.positions import Positions
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.plain import Plain
@@ -20,41 +21,28 @@ if TYPE_CHECKING:
     from weightscope.storage.base import StorageItem
 
 
-class LearnedBias(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that are learned for distances and added to scores: what attention asks of them.
+class LearnedBias(Positions, frozen=True, kw_only=True):
+    """Numbers that are learned for distances and added to scores.
 
-    `table` is the name of the table in what stores it. The layers of a `group` share one.
+    `table` is the name of the table in what stores it. The layers of a `group` share one. `term` is what it is in the
+    scores.
     """
 
     table: str = ""
     group: str = ""
+    term: ClassVar[str]
+    added: ClassVar[str] = " + relative_position"
 
     @property
     def key(self) -> str:
         """Under which name the pass has the table of the group."""
         return f"relative positions of {self.group}"
 
-    @property
-    def stored(self) -> Iterable[StorageItem]:
-        """The table, in a layer that has one."""
-        raise NotImplementedError
-
-    def sizes(self, heads: Size) -> Mapping[Role, tuple[Size, Size]]:
-        """The table's shape."""
-        raise NotImplementedError
+    def terms(self) -> Mapping[Role, str]:
+        return {Role.RELATIVE_POSITION: self.term}
 
     def made(self, weights: Mapping[str, torch.Tensor], at: At) -> Bias:
         """The biases of this layer."""
-        raise NotImplementedError
-
-    @property
-    def term(self) -> str:
-        """What the table is in the scores."""
-        raise NotImplementedError
-
-    @property
-    def words(self) -> str:
-        """What it is, a sentence for people."""
         raise NotImplementedError
 
 
@@ -111,7 +99,7 @@ class Relative(LearnedBias, frozen=True, kw_only=True):
         )
 
 
-class RelativeBias(NamedTuple):
+class RelativeBias(msgspec.Struct, frozen=True):
     """The biases by one table [buckets, heads]."""
 
     relative: Relative

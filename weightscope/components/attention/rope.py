@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import msgspec
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.frequencies import Scaling
+from weightscope.components.attention.positions import Positions
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -15,10 +15,13 @@ from weightscope.storage.plain import Buffer
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.running import At
+    from weightscope.storage.base import StorageItem
+
 UNSCALED = Scaling()
 
 
-class Rope(msgspec.Struct, frozen=True, kw_only=True):
+class Rope(Positions, frozen=True, kw_only=True):
     """Rotation of the first `dim` elements of each head.
 
     `interleaved` pairs neighbours (2i, 2i+1) rather than halves (i, i + dim/2). `sections` are how many pairs turn by
@@ -36,6 +39,25 @@ class Rope(msgspec.Struct, frozen=True, kw_only=True):
     backwards: bool = False
     limit: int | None = None
     beyond: str = ""
+    turns: ClassVar[bool] = True
+
+    @property
+    def stored(self) -> Iterable[StorageItem]:
+        return (self.table("rotary_emb.inv_freq"),)
+
+    @property
+    def halves(self) -> int:
+        return 0 if self.interleaved else self.dim
+
+    @property
+    def neighbours(self) -> int:
+        return self.dim if self.interleaved else 0
+
+    def turned_part(self, size: int) -> int | None:
+        return self.dim if self.dim < size else None
+
+    def turned(self, x: torch.Tensor, at: At) -> torch.Tensor:
+        return self.turn(x, at.rotation(self))
 
     def table(self, name: str) -> Buffer:
         """The inverse frequencies that checkpoints before transformers 4.32 carry in every layer."""

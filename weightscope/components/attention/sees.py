@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 
@@ -44,6 +44,10 @@ class Sees(Protocol):
 class Causal(msgspec.Struct, frozen=True):
     """A token sees itself and all before it."""
 
+    kept: ClassVar[int | None] = None
+    later: ClassVar[bool] = False
+    words: ClassVar[str] = ""
+
     def fused(self, length: int) -> bool | None:
         return True
 
@@ -53,23 +57,12 @@ class Causal(msgspec.Struct, frozen=True):
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
         return keys > queries
 
-    @property
-    def kept(self) -> int | None:
-        return None
-
-    @property
-    def later(self) -> bool:
-        return False
-
-    @property
-    def words(self) -> str:
-        return ""
-
 
 class Window(msgspec.Struct, frozen=True):
     """A token sees `size` positions: itself and those right before it."""
 
     size: int
+    later: ClassVar[bool] = False
 
     def fused(self, length: int) -> bool | None:
         """As if there were no window, while the sequence is no longer than it."""
@@ -86,10 +79,6 @@ class Window(msgspec.Struct, frozen=True):
         return self.size - 1
 
     @property
-    def later(self) -> bool:
-        return False
-
-    @property
     def words(self) -> str:
         return f"window {self.size:,}"
 
@@ -98,6 +87,7 @@ class Chunk(msgspec.Struct, frozen=True):
     """A token sees those before it in its own chunk; chunks begin at multiples of `size` (Llama 4)."""
 
     size: int
+    later: ClassVar[bool] = False
 
     def fused(self, length: int) -> bool | None:
         """As if there were no chunks, while there is only one."""
@@ -114,16 +104,16 @@ class Chunk(msgspec.Struct, frozen=True):
         return self.size - 1
 
     @property
-    def later(self) -> bool:
-        return False
-
-    @property
     def words(self) -> str:
         return f"chunks of {self.size:,}"
 
 
 class Everything(msgspec.Struct, frozen=True):
     """A token sees all positions, later ones too (encoders, embedding models)."""
+
+    kept: ClassVar[int | None] = None
+    later: ClassVar[bool] = True
+    words: ClassVar[str] = "bidirectional"
 
     def fused(self, length: int) -> bool | None:
         """Torch's kernel without a mask."""
@@ -135,23 +125,12 @@ class Everything(msgspec.Struct, frozen=True):
     def hides(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor | None:
         return None
 
-    @property
-    def kept(self) -> int | None:
-        return None
-
-    @property
-    def later(self) -> bool:
-        return True
-
-    @property
-    def words(self) -> str:
-        return "bidirectional"
-
 
 class Around(msgspec.Struct, frozen=True):
     """A token sees all positions that are at most `reach` before or after it."""
 
     reach: int
+    later: ClassVar[bool] = True
 
     def fused(self, length: int) -> bool | None:
         """As if it saw everything, while the sequence is no longer than that."""
@@ -168,10 +147,6 @@ class Around(msgspec.Struct, frozen=True):
         return self.reach
 
     @property
-    def later(self) -> bool:
-        return True
-
-    @property
     def words(self) -> str:
         return f"bidirectional within {self.reach:,}"
 
@@ -186,14 +161,8 @@ class Segments(msgspec.Struct, frozen=True):
     of: str
     causal: bool = False
     what: str = "patches"
-
-    @property
-    def kept(self) -> int | None:
-        return 0
-
-    @property
-    def later(self) -> bool:
-        return True
+    kept: ClassVar[int | None] = 0
+    later: ClassVar[bool] = True
 
     @property
     def words(self) -> str:

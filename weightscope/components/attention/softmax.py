@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.attend import Bias, attend
-from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.heads import Heads, SharedKeys
 from weightscope.components.attention.live import INPUTS, moments, peak, saved
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
-from weightscope.components.attention.relative import LearnedBias
-from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.positions import NOWHERE, Positions
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, EVERYTHING, Chunk, Sees, Segments, Window
 from weightscope.components.base import Component, Conflict
@@ -28,6 +24,7 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.attention.attend import Bias
     from weightscope.components.live import Widths
     from weightscope.components.step import Moment, Step
 
@@ -36,8 +33,8 @@ class Attention(Component, frozen=True, kw_only=True):
     """o·softmax(scores)·v, composed of heads, norms, positions, what a token `sees`, and how `scores` are made.
 
     What `projections` hold decides two things more: with an `attention_gate` among their roles, each element that the
-    heads put out is multiplied by the sigmoid of a gate of its own (Qwen3-Next); without a `v_proj`, what makes the
-    keys makes the values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
+    heads put out is multiplied by a `gate` of its own (Qwen3-Next); without a `v_proj`, what makes the keys makes the
+    values too (Gemma 4). `clip` bounds what the projections give (OLMo). `value_scale` multiplies the
     values (MiMo-V2). `out_norm` acts on all heads side by side (BitNet). What leaves is as wide as what enters
     unless `out_width` says otherwise (Zamba). Where the attention `gates_heads`, a whole head has one gate (Step 3.5).
     Keys and values are made of what the pass shares as `source`, where one is named: of what an encoder put out. That
@@ -49,7 +46,7 @@ class Attention(Component, frozen=True, kw_only=True):
     width: Size
     heads: Heads
     norms: QueryKeyNorms = NO_NORMS
-    positions: Rope | Axial | Alibi | LearnedBias | None = None
+    positions: Positions | None = None
     sees: Sees | Segments = CAUSAL
     scores: Scores = PLAIN
     clip: float | None = None
@@ -60,7 +57,13 @@ class Attention(Component, frozen=True, kw_only=True):
     source: str = ""
     source_width: Size | None = None
     gates_heads: bool = False
+    gate: Literal["sigmoid", "softplus"] = "sigmoid"
     word: ClassVar[str] = "attention"
+
+    @property
+    def placing(self) -> Positions:
+        """How it knows where tokens stand; it need not."""
+        return self.positions or NOWHERE
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -68,34 +71,22 @@ class Attention(Component, frozen=True, kw_only=True):
         yield from self.projections
         if self.scores.sinks:
             yield Plain(self.scores.sinks, Role.SINK, leaf="")
-        if isinstance(self.positions, Rope):
-            yield self.positions.table("rotary_emb.inv_freq")
-        if isinstance(self.positions, LearnedBias):
-            yield from self.positions.stored
+        yield from self.placing.stored
 
     def sizes(self) -> Sizes:
-        count, keys, size, value = self.heads.count, self.heads.keys, self.heads.size, self.heads.value_size
-        source = self.width if self.source_width is None else self.source_width
+        count, gates = self.heads.count, self.heads.count * self.heads.value_size
         return {
-            Role.Q_PROJ: (count * size, self.width),
-            Role.K_PROJ: (keys * size, source),
-            Role.V_PROJ: (keys * value, source),
-            Role.O_PROJ: (self.width if self.out_width is None else self.out_width, count * value),
-            Role.ATTENTION_GATE: (count if self.gates_heads else count * value, self.width),
-            Role.SINK: (self.heads.count,),
-            **(self.positions.sizes(self.heads.count) if isinstance(self.positions, LearnedBias) else {}),
+            **self.heads.sizes(self.width, source=self.source_width, out=self.out_width),
+            Role.ATTENTION_GATE: (count if self.gates_heads else gates, self.width),
+            Role.SINK: (count,),
+            **self.placing.sizes(count),
         }
 
     def turned(self, role: Role) -> int:
-        return self._turned(role, interleaved=False) if isinstance(self.positions, Rope) else 0
+        return self.placing.halves if role in (Role.Q_PROJ, Role.K_PROJ) else 0
 
     def turned_in_neighbours(self, role: Role) -> int:
-        return self._turned(role, interleaved=True)
-
-    def _turned(self, role: Role, *, interleaved: bool) -> int:
-        if not isinstance(self.positions, Rope | Axial) or self.positions.interleaved is not interleaved:
-            return 0
-        return self.positions.dim if role in (Role.Q_PROJ, Role.K_PROJ) else 0
+        return self.placing.neighbours if role in (Role.Q_PROJ, Role.K_PROJ) else 0
 
     def heads_of(self, role: Role) -> int:
         by_role = {Role.Q_PROJ: self.heads.count, Role.K_PROJ: self.heads.keys, Role.V_PROJ: self.heads.keys}
@@ -145,7 +136,7 @@ class Attention(Component, frozen=True, kw_only=True):
         return step.entering(self, *INPUTS)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
-        return moments(self, step)
+        return tuple(moments(self, step))
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""
@@ -159,16 +150,9 @@ class Attention(Component, frozen=True, kw_only=True):
         return keys_and_values(heads.keys, heads.size, heads.value_size, last=self.sees.kept, slides=slides)
 
     def equation(self, x: str = "x") -> str:
-        mixed = f"softmax({self.scores.words(int(self.heads.size), self.biased)})·v"
+        mixed = f"softmax({self.scores.words(int(self.heads.size), self.placing.added)})·v"
         mixed = f"{self.out_norm.word}({mixed})" if self.out_norm else mixed
-        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
-
-    @property
-    def biased(self) -> str:
-        """What positions add to each score, as a part of the equation."""
-        if isinstance(self.positions, Alibi):
-            return " − slope·distance"
-        return " + relative_position" if isinstance(self.positions, LearnedBias) else ""
+        return f"o_proj·({self.gate}(attention_gate·{x}) ⊙ {mixed})" if self.gated else f"o_proj·{mixed}"
 
     def terms(self) -> Mapping[Role, str]:
         count, keys, size = int(self.heads.count), int(self.heads.keys), int(self.heads.size)
@@ -181,20 +165,24 @@ class Attention(Component, frozen=True, kw_only=True):
             Role.K_PROJ: f"k = {self._term(Role.K_PROJ)}   in {keys} heads of {size}{groups}",
             Role.V_PROJ: f"v = {value}{self._term(Role.V_PROJ)}   in {of_values}",
             Role.O_PROJ: "o_proj·[heads side by side]",
-            Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies the heads",
-            **({Role.RELATIVE_POSITION: self.positions.term} if isinstance(self.positions, LearnedBias) else {}),
+            Role.ATTENTION_GATE: f"{self.gate}(attention_gate·x) multiplies the heads",
+            **self.placing.terms(),
             Role.SINK: "an extra score for each head in the softmax; its share of the output is dropped",
         }
 
     def notes(self, roles: Iterable[Role]) -> Iterable[str]:
         turned = {Role.Q_PROJ, Role.K_PROJ} & set(roles)
-        if self.positions and turned:
-            yield self.positions.words
+        if self.placing.words and turned:
+            yield self.placing.words
         if self.sees.words and turned:
             yield f"Attention mask: {self.sees.words}."
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""
+        import torch
+
+        from weightscope.components.attention.attend import attend
+
         weights = at.weights(self)
         q = self._rotated(self._projected(x, weights, Role.Q_PROJ, at), Role.Q_PROJ, at)
         if self.shares and self.shares.takes:
@@ -213,7 +201,7 @@ class Attention(Component, frozen=True, kw_only=True):
                 scale=self.scores.factor(self.heads.size),
                 sees=self.sees,
                 cap=self.scores.cap,
-                bias=self._bias(weights, at),
+                bias=self.placing.made(weights, at),
                 sinks=weights.get(Role.SINK),
                 together=None
                 if at.run.whole == "in windows" and not isinstance(self.sees, Window)
@@ -224,7 +212,8 @@ class Attention(Component, frozen=True, kw_only=True):
         if self.out_norm:
             flat = at.call(self.out_norm, flat)
         if self.gated:
-            gate = linear(x, weights, Role.ATTENTION_GATE).sigmoid()
+            gate = linear(x, weights, Role.ATTENTION_GATE)
+            gate = gate.sigmoid() if self.gate == "sigmoid" else torch.nn.functional.softplus(gate)
             flat = flat * (gate.repeat_interleave(int(self.heads.value_size), dim=-1) if self.gates_heads else gate)
         return linear(flat, weights, Role.O_PROJ)
 
@@ -233,6 +222,8 @@ class Attention(Component, frozen=True, kw_only=True):
     ) -> torch.Tensor:
         """Attention of each segment to itself alone, less what is unseen in it, and what is blank to itself."""
         import torch
+
+        from weightscope.components.attention.attend import attend
 
         assert isinstance(self.sees, Segments)
         lengths, unseen = run.segments[self.sees.of], run.unseen
@@ -256,16 +247,10 @@ class Attention(Component, frozen=True, kw_only=True):
         )
         return torch.cat(list(mixed), dim=1)
 
-    def _bias(self, weights: Mapping[str, torch.Tensor], at: At) -> Bias | None:
-        """What positions add to scores."""
-        if isinstance(self.positions, LearnedBias):
-            return self.positions.made(weights, at)
-        return self.positions if isinstance(self.positions, Alibi) else None
-
     def _segment_biases(self, weights: Mapping[str, torch.Tensor], at: At) -> Sequence[Bias | None]:
         """The same for each segment: alike in all."""
         assert isinstance(self.sees, Segments)
-        return [self._bias(weights, at)] * len(at.run.segments[self.sees.of])
+        return [self.placing.made(weights, at)] * len(at.run.segments[self.sees.of])
 
     @property
     def gated(self) -> bool:
@@ -295,15 +280,13 @@ class Attention(Component, frozen=True, kw_only=True):
     def _rotated(self, x: torch.Tensor, role: Role, at: At) -> torch.Tensor:
         """Queries or keys [T, heads, size] to [heads, T, size], normed and rotated."""
         x = self.norms.at_heads(x, role, at).transpose(0, 1)
-        if isinstance(self.positions, Rope | Axial):
-            x = self.positions.turn(x, at.rotation(self.positions))
-        return self.norms.at_rotated(x, role, at)
+        return self.norms.at_rotated(self.placing.turned(x, at), role, at)
 
     def _term(self, role: Role) -> str:
         """How q, k or v comes from x."""
         source = Role.K_PROJ if role is Role.V_PROJ and not self._has(Role.V_PROJ) else role
         made = f"clip({source}·x)" if self.clip else f"{source}·x"
-        rotates = isinstance(self.positions, Rope | Axial) and role is not Role.V_PROJ
+        rotates = self.placing.turns and role is not Role.V_PROJ
         return self.norms.words(role, made, "rope({})" if rotates else "{}")
 
     def _has(self, role: Role) -> bool:

@@ -35,9 +35,6 @@ class LanguageAdapter(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     def equation(self, x: str = "x") -> str:
         return f"{x} + down_proj·relu(up_proj·{self.norm.word}({x}))"
 
@@ -88,9 +85,6 @@ class FrameAdapter(Component, frozen=True, kw_only=True):
     project: Projection | None
     norm: LayerNorm | None
     layers: Repeat
-
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.project, self.norm, self.layers) if part is not None)
 
     def equation(self, x: str = "x") -> str:
         return self.layers.child.equation(x)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.audio.chunked_tower import ChunkedTower
 from weightscope.components.audio.ear import FEATURE_MASK
 from weightscope.components.audio.tower import FEATURES
-from weightscope.components.base import Component
 from weightscope.components.runnable import Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Seen, Sense
@@ -27,9 +25,6 @@ class ChunkedEar(Sense, frozen=True, kw_only=True):
     question: ClassVar[str] = "What is said in this recording?"
 
     tower: ChunkedTower
-
-    def children(self) -> Iterable[Component]:
-        return (self.tower,)
 
     def clips(self, inputs: Inputs) -> list[torch.Tensor]:
         """The frames [bins, L] of each clip.

@@ -6,7 +6,7 @@ Shapes: L frames of a clip, N of all chunks after the convolutions, D width.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weightscope.brief import plural
@@ -50,10 +50,6 @@ class ChunkedTower(Component, frozen=True, kw_only=True):
         return (
             f"audio {plural(self.depth, 'layer')} of {self.width:,}, chunks of {self.chunk:,} frames of {self.bins:,}"
         )
-
-    def children(self) -> Iterable[Component]:
-        marks = (self.marks,) if self.marks else ()
-        return *self.convolutions, *self.blocks, self.final_norm, *self.bridge, *marks
 
     def equation(self, x: str = "spectrogram") -> str:
         return f"layers(convolutions({x}) + sines)"

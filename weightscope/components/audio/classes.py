@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.audio.layer_sum import LayerSum
 from weightscope.components.audio.tower import SpeechTower
-from weightscope.components.base import Component
 from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.runnable import Inputs, Runnable
 from weightscope.components.running import At
@@ -20,11 +18,8 @@ class AudioClassifier(Runnable, frozen=True, kw_only=True):
     """The head's scores of the mean of all frames, of the last layer or of a `mix` of all."""
 
     tower: SpeechTower
-    head: EncoderHead
     mix: LayerSum | None = None
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, *((self.mix,) if self.mix else ()), self.head
+    head: EncoderHead
 
     @property
     def takes_tokens(self) -> bool:

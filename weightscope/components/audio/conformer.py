@@ -34,9 +34,6 @@ class HalfStep(Component, frozen=True, kw_only=True):
     bound: float
     word: ClassVar[str] = "mlp"
 
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.mlp, self.out_norm
-
     def equation(self, x: str = "x") -> str:
         return f"{x} + {self.share:g}·{self.out_norm.word}({self.mlp.equation('n')}),  n = {self.norm.word}({x})"
 
@@ -68,9 +65,6 @@ class LightConvolution(Component, frozen=True, kw_only=True):
             Role.CONVOLUTION: kernel_shape(self.width, self.kernel),
             Role.OUT_PROJ: (self.width, self.width),
         }
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.conv_norm
 
     def equation(self, x: str = "x") -> str:
         activation = WORDS.get(self.activation, self.activation)
@@ -106,10 +100,6 @@ class ConformerLayer(Component, frozen=True, kw_only=True):
     last: HalfStep
     norm: Norm
     bound: float
-
-    def children(self) -> Iterable[Component]:
-        attention = (self.attention_norm, self.attention, self.attention_out_norm)
-        return self.first, *attention, self.convolution, self.last, self.norm
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[N, W] to [N, W]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weightscope.brief import plural
@@ -29,9 +29,6 @@ class ConformerTower(Component, frozen=True, kw_only=True):
     out: Projection | None = None
     every: int = 1
     section: Section | None = Section.AUDIO
-
-    def children(self) -> Iterable[Component]:
-        return self.stem, *self.blocks, *((self.out,) if self.out else ())
 
     @property
     def glance(self) -> str:

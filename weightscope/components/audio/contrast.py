@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from weightscope.components.audio.spectrogram_encoder import SpectrogramEncoder
-from weightscope.components.base import Component, Conflict, Group
+from weightscope.components.base import Conflict, Group
 from weightscope.components.encoder import EncoderModel
 from weightscope.components.runnable import Inputs, Runnable
 from weightscope.components.running import At
@@ -32,9 +32,6 @@ class AudioContrast(Runnable, frozen=True, kw_only=True):
     ear: Group
     audio_projection: Projector
     hears: Size
-
-    def children(self) -> Iterable[Component]:
-        return self.text, self.text_projection, self.ear, self.audio_projection
 
     @property
     def tower(self) -> SpectrogramEncoder:

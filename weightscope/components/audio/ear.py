@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar
 
 from weightscope.components.audio.tower import FEATURES, SpeechTower
@@ -29,9 +28,6 @@ class WhisperEar(Ear, frozen=True, kw_only=True):
 
     tower: SpeechTower
     bridge: Component
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
 
 class StackingEar(WhisperEar, frozen=True, kw_only=True):

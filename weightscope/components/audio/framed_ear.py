@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.audio.conformer_tower import ConformerTower
@@ -73,9 +73,6 @@ class ConformerEar(FramedEar, frozen=True, kw_only=True):
     tower: ConformerTower
     bridge: Component
 
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
-
     def left(self, frames: int) -> int:
         return self.tower.stem.frames(frames)
 
@@ -94,9 +91,6 @@ class BareEar(FramedEar, frozen=True, kw_only=True):
     """No tower: frames of samples go through the bridge alone (Gemma 4 12B)."""
 
     bridge: NormedProjector
-
-    def children(self) -> Iterable[Component]:
-        return (self.bridge,)
 
     def left(self, frames: int) -> int:
         return frames

@@ -34,9 +34,6 @@ class HalfGatedStep(Component, frozen=True, kw_only=True):
     norm: Norm
     mlp: GatedMLP
 
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.mlp
-
     def equation(self, x: str = "x") -> str:
         return f"{x} + 0.5·{self.mlp.equation('n')},  n = {self.norm.word}({x})"
 
@@ -132,9 +129,6 @@ class ConvolutionStep(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.OUT_PROJ: (self.outputs, self.width, ONE)}
 
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.gate, self.convolution
-
     def equation(self, x: str = "x") -> str:
         activation = WORDS.get(self.activation, self.activation)
         return f"{x} + out_proj·{activation}(convolution(gate({self.norm.word}({x})))) + bias"
@@ -157,9 +151,6 @@ class GatedConformerLayer(Component, frozen=True, kw_only=True):
     convolution: ConvolutionStep
     last: HalfGatedStep
     norm: Norm
-
-    def children(self) -> Iterable[Component]:
-        return self.first, self.attention_norm, self.attention, self.convolution, self.last, self.norm
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[C·N, W] to [C·N, W]."""

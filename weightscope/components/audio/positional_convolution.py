@@ -38,9 +38,6 @@ class PositionalConvolution(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.CONVOLUTION: (self.width, self.width // self.groups, self.kernel)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     def conflicts(self) -> Iterable[Conflict]:
         """Channels that no number of groups shares equally."""
         if self.width % self.groups:

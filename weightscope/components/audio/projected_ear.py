@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.audio.ear import Ear
 from weightscope.components.audio.unfolded_tower import UnfoldedTower
-from weightscope.components.base import Component
 from weightscope.components.runnable import Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Seen, whole_numbers
@@ -30,9 +28,6 @@ class ProjectedEar(Ear, frozen=True, kw_only=True):
     alone: Projector
     beside_images: Projector
     pixels: str
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.alone, self.beside_images
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         clips, bins = inputs[self.takes[0]], int(self.tower.norm.bins)

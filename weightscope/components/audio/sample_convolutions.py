@@ -72,9 +72,6 @@ class SampleConvolution(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.CONVOLUTION: (self.outputs, self.inputs, self.kernel)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     def equation(self, x: str = "x") -> str:
         made = f"convolution ∗ {x}" + (" + bias" if self.bias else "")
         made = f"{self.norm.word}({made})" if self.norm else made
@@ -101,9 +98,6 @@ class SampleConvolutions(Component, frozen=True, kw_only=True):
     """The convolutions in their order; `layers` has one `Repeat` for each kind."""
 
     layers: tuple[Repeat, ...]
-
-    def children(self) -> Iterable[Component]:
-        return self.layers
 
     @property
     def ordered(self) -> Sequence[tuple[int, Repeat, SampleConvolution]]:

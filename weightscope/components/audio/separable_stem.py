@@ -94,9 +94,6 @@ class Halving(Component, frozen=True, kw_only=True):
     convolutions: tuple[SmallConvolution, ...]
     activation: str
 
-    def children(self) -> Iterable[Component]:
-        return self.convolutions
-
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[C, inputs, N, F] to [C, outputs, N / 2, F / 2], rounded up."""
         for convolution in self.convolutions:
@@ -110,9 +107,6 @@ class SeparableStem(Component, frozen=True, kw_only=True):
     name: str
     halvings: tuple[Halving, ...]
     out: Projection
-
-    def children(self) -> Iterable[Component]:
-        return *self.halvings, self.out
 
     def equation(self, x: str = "x") -> str:
         activation = self.halvings[0].activation

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.audio.spectrogram_encoder import SpectrogramEncoder
-from weightscope.components.base import Component, Group
+from weightscope.components.base import Group
 from weightscope.components.runnable import Inputs, Runnable
 from weightscope.components.running import At
 from weightscope.components.vision.projector import Projector
@@ -22,9 +21,6 @@ class SoundEncoder(Runnable, frozen=True, kw_only=True):
 
     ear: Group
     projection: Projector | None
-
-    def children(self) -> Iterable[Component]:
-        return self.ear, *((self.projection,) if self.projection else ())
 
     @property
     def tower(self) -> SpectrogramEncoder:

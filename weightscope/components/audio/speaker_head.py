@@ -95,10 +95,6 @@ class SpeakerHead(SpeechHead, frozen=True, kw_only=True):
     objective: Objective
     section: Section | None = Section.HEAD
 
-    def children(self) -> Iterable[Component]:
-        mix = (self.mix,) if self.mix else ()
-        return *mix, self.projector, *self.delays, self.embedding, self.last, self.objective
-
     def equation(self, x: str = "x") -> str:
         return self.last.equation(self.embedding.equation(f"[mean | std] of delays({self.projector.equation(x)})"))
 

@@ -39,9 +39,6 @@ class SpectrogramConvolution(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.CONVOLUTION: (self.outputs, self.inputs, *map(Size, self.kernel))}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     def equation(self, x: str = "x") -> str:
         return f"relu(norm(convolution ∗ {x}))"
 
@@ -85,9 +82,6 @@ class SpectrogramStem(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.IN_PROJ: (self.width, self.frequencies * self.convolutions[-1].outputs)}
-
-    def children(self) -> Iterable[Component]:
-        return self.convolutions
 
     def equation(self, x: str = "x") -> str:
         return f"in_proj·[channels of each frequency of {x}]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.audio.spectrogram_patches import SpectrogramPatches
@@ -54,9 +53,6 @@ class SpectrogramEncoder(Component, frozen=True, kw_only=True):
     def takes(self) -> tuple[str, ...]:
         """Names of what it takes."""
         return FEATURES, LONGER
-
-    def children(self) -> Iterable[Component]:
-        return self.bin_norm, self.patches, *self.stages, self.final_norm
 
     def equation(self, x: str = "spectrogram") -> str:
         return f"mean(stages({self.patches.equation(x)}))"

@@ -141,12 +141,9 @@ class SpectrogramPatches(Component, frozen=True, kw_only=True):
 
     name: str
     patches: Convolution
-    norm: LayerNorm | None
-    fusion: Fusion | None
     close: Convolution | None
-
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.patches, self.close, self.fusion, self.norm) if part is not None)
+    fusion: Fusion | None
+    norm: LayerNorm | None
 
     def equation(self, x: str = "spectrogram") -> str:
         made = self.patches.equation(x)

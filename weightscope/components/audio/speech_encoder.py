@@ -74,10 +74,6 @@ class SpeechEncoder(Component, frozen=True, kw_only=True):
         layers = plural(self.depth, "layer")
         return f"audio {layers} of {self.width:,}, a frame for each {self.convolutions.step:,} samples"
 
-    def children(self) -> Iterable[Component]:
-        before = (self.convolutions, self.feature_norm, self.projection, self.positions, self.embedding_norm)
-        return tuple(part for part in (*before, *self.blocks, self.final_norm, self.adapter) if part is not None)
-
     def equation(self, x: str = "samples") -> str:
         return (
             f"layers({self.projection.equation('features')} + positions),  features = {self.convolutions.equation(x)}"

@@ -41,9 +41,6 @@ class CharacterHead(SpeechHead, frozen=True, kw_only=True):
 
     matrix: Head
 
-    def children(self) -> Iterable[Component]:
-        return (self.matrix,)
-
     def equation(self, x: str = "x") -> str:
         return f"{self.matrix.equation(x)} + bias"
 
@@ -60,9 +57,6 @@ class SpeechClassifier(SpeechHead, frozen=True, kw_only=True):
     mix: LayerSum | None
     projector: Projection | None
     classifier: Classifier
-
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.mix, self.projector, self.classifier) if part is not None)
 
     def equation(self, x: str = "x") -> str:
         x = self.mix.equation(x) if self.mix else x
@@ -135,9 +129,6 @@ class ContrastiveHead(SpeechHead, frozen=True, kw_only=True):
     quantizer: Quantizer
     project_quantized: Projection
     section: Section | None = Section.HEAD
-
-    def children(self) -> Iterable[Component]:
-        return self.project, self.quantizer, self.project_quantized
 
     def equation(self, x: str = "x") -> str:
         return f"{self.project.equation(x)} + bias"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from weightscope.components.audio.speech_encoder import SpeechEncoder
 from weightscope.components.audio.speech_heads import SpeechHead
-from weightscope.components.base import Component
 from weightscope.components.runnable import Inputs, Predicts, Runnable
 from weightscope.components.running import At
 from weightscope.errors import UsageError
@@ -23,9 +22,6 @@ class SpeechModel(Runnable, frozen=True, kw_only=True):
 
     encoder: SpeechEncoder
     head: SpeechHead | None = None
-
-    def children(self) -> Iterable[Component]:
-        return (self.encoder, self.head) if self.head else (self.encoder,)
 
     @property
     def takes_tokens(self) -> bool:

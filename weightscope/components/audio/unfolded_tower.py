@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.brief import plural
@@ -38,9 +37,6 @@ class UnfoldedTower(Component, frozen=True, kw_only=True):
     width: Size
     reduction: int
     section: Section | None = Section.AUDIO
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.stem, self.distances, *self.blocks
 
     @property
     def glance(self) -> str:

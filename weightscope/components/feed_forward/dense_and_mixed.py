@@ -55,10 +55,6 @@ class DenseAndMixed(Component, frozen=True, kw_only=True):
             Role.EXPERT_SCALE: (experts,),
         }
 
-    def children(self) -> Iterable[Component]:
-        yield from (self.dense_norm, self.dense, self.dense_out_norm)
-        yield from (self.mixed_norm, self.experts, self.mixed_out_norm)
-
     @property
     def glance(self) -> str:
         mixed = self.experts

@@ -37,6 +37,10 @@ class StackedExperts(Component, frozen=True, kw_only=True):
     def stored(self) -> Iterable[StorageItem]:
         return self.items
 
+    def children(self) -> Iterable[Component]:
+        """None: what the expert stores lies in the stacks."""
+        return ()
+
     def sizes(self) -> Sizes:
         """Those of one expert, behind their number."""
         return {role: (self.experts, *shape) for role, shape in self.expert.sizes().items()}

@@ -61,9 +61,6 @@ class TextAndImageExperts(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.ROUTER_BIAS: (Size(2), self.text.experts)} if self.corrections else {}
 
-    def children(self) -> Iterable[Component]:
-        return (self.text, self.image, *((self.shared,) if self.shared else ()))
-
     @property
     def glance(self) -> str:
         return f"{self.text.glance}, and {self.image.experts:,} of {self.image.expert.inner:,} for images"

@@ -67,9 +67,6 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: (self.width if self.outputs is None else self.outputs, self.inner),
         }
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
@@ -205,9 +202,6 @@ class MLP(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.UP_PROJ: (self.inner, self.width), Role.DOWN_PROJ: (self.width, self.inner)}
 
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.learned, self.norm) if part is not None)
-
     @property
     def glance(self) -> str:
         return f"mlp {self.inner:,}"
@@ -288,7 +282,8 @@ def _adapted(mlp: GatedMLP | MLP, step: Step, product: int) -> Iterator[Moment]:
         made = step.adding(2 * inner) - 3 * inner if fused else step.adding(inner) - inner
         yield Moment(elements=beside + made - product)
     if step.rank(mlp, (Role.DOWN_PROJ,)):
-        yield Moment(elements=beside + width + (inner if step.adapter > 1 else 0))
+        plain = inner * width if step.quantized else 0
+        yield Moment(elements=beside + width + (inner if step.adapter > 1 else 0), weight=plain)
 
 
 def _is_fused(mlp: GatedMLP | MLP) -> bool:

@@ -206,7 +206,9 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         # What experts gave is free when the backward pass is within them.
         within = max(moment.elements for moment in self.expert.backward(of_experts)) - width
         # What they gave, times its share and put in order, and its gradient, while the stream and their input live.
-        copies = (2 if self.shared and not step.shared_first else 3) * step.widths.shares + (0 if of_experts.learned.whole else 1)
+        copies = (2 if self.shared and not step.shared_first else 3) * step.widths.shares + (
+            0 if of_experts.learned.whole else 1
+        )
         return (
             Moment(elements=2 * int(self.width) + chosen * width * copies - freed),
             Moment(elements=chosen * width * 3 * step.widths.shares - freed),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """`score` is softmax, sigmoid or √softplus of the router's logits, or sparsemixer; the highest are chosen.
 
+    Logits are held within a `cap`: cap · tanh(logits / cap), unless it is 0 (Laguna).
     Of `groups` of experts only the `kept` best count, a group being as good as its `best` experts together.
     `normalize` divides a token's weights by their `power`-norm, to which `added` is added, or by `least` where that is
     more; `scale` multiplies them. `early` weights what goes into an expert rather than what comes out (Llama 4).
@@ -31,6 +32,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     early: bool = False
     jitter: float = 0.0
     added: float = 1e-20
+    cap: float = 0.0
 
     def choose(
         self, logits: torch.Tensor, correction: torch.Tensor | None, count: int
@@ -50,6 +52,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     def _scores(self, logits: torch.Tensor) -> torch.Tensor:
         import torch
 
+        if self.cap:
+            logits = self.cap * torch.tanh(logits / self.cap)
         if self.score == "sqrtsoftplus":
             return torch.nn.functional.softplus(logits).sqrt()
         return logits.sigmoid() if self.score == "sigmoid" else logits.softmax(-1)

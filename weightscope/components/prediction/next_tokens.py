@@ -29,6 +29,3 @@ class NextTokens(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.MTP_PROJ: (self.width, self.width * 2)}
-
-    def children(self) -> Iterable[Component]:
-        return self.parts

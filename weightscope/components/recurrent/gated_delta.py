@@ -64,9 +64,6 @@ class GatedDeltaNet(Component, frozen=True, kw_only=True):
             Role.OUT_PROJ: (self.width, values),
         }
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     @property
     def glance(self) -> str:
         return f"delta net {self.value_heads:,} heads of {self.value_dim:,}"

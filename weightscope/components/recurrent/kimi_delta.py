@@ -59,9 +59,6 @@ class KimiDelta(Component, frozen=True, kw_only=True):
             Role.O_PROJ: (self.width, inner),
         }
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     @property
     def glance(self) -> str:
         return f"delta net {self.heads:,} heads of {self.head_dim:,}"

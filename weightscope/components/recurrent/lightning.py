@@ -62,9 +62,6 @@ class LightningAttention(Component, frozen=True, kw_only=True):
         roles = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.ATTENTION_GATE)
         return {**dict.fromkeys(roles, (inner, self.width)), Role.OUT_PROJ: (self.width, inner)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     @property
     def glance(self) -> str:
         return f"linear attention {self.heads:,} heads of {self.head_dim:,}"

@@ -71,9 +71,6 @@ class Mamba(Component, frozen=True, kw_only=True):
             Role.OUT_PROJ: (self.width, self.inner),
         }
 
-    def children(self) -> Iterable[Component]:
-        return self.norms
-
     @property
     def glance(self) -> str:
         return f"mamba {self.inner:,}, state {self.state:,}"

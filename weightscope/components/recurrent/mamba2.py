@@ -82,9 +82,6 @@ class Mamba2(Component, frozen=True, kw_only=True):
             Role.OUT_PROJ: (self.width, inner),
         }
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     def conflicts(self) -> Iterable[Conflict]:
         """Heads that are not as wide together as the class has it."""
         made = self.heads * self.head_dim

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import activate
 from weightscope.components.recurrent.convolution import convolve, kernel_shape
+from weightscope.components.recurrent.mamba import Mamba
 from weightscope.components.recurrent.recurrence import selective_scan
 from weightscope.components.running import At, linear
-from weightscope.components.state import State, convolution, recurrence
-from weightscope.components.work import Work
-from weightscope.roles import Role, Section
+from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
 from weightscope.storage.kernel import Kernel
@@ -23,25 +21,14 @@ if TYPE_CHECKING:
     import torch
 
 
-class HeadedMamba(Component, frozen=True, kw_only=True):
+class HeadedMamba(Mamba, frozen=True, kw_only=True):
     """`inner` channels in `heads`, each channel with a state of `state` numbers, moved by steps that the token chooses.
 
     The steps of a head come from a vector of `rank` numbers of its own. `activation` follows the convolution; the gate
     is always silu. With a single head this is Mamba.
     """
 
-    name: str
-    width: Size
-    inner: Size
     heads: Size
-    state: Size
-    rank: Size
-    kernel: Size
-    activation: str
-    bias: bool = False
-    kernel_bias: bool = True
-    section: Section | None = Section.STATE_SPACE
-    word: ClassVar[str] = "mamba"
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -75,17 +62,6 @@ class HeadedMamba(Component, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"mamba {self.heads:,} heads of {self.inner // self.heads:,}, state {self.state:,}"
-
-    def mixes(self) -> tuple[Work, ...]:
-        """The states are written and read."""
-        return (Work(fixed=int(self.inner * self.state * 2)),)
-
-    def keeps(self) -> tuple[State, ...]:
-        """The last inputs and the state of each channel."""
-        return (convolution(self.inner, self.kernel), recurrence(self.inner, self.state))
-
-    def equation(self, x: str = "x") -> str:
-        return f"out_proj·((scan(u) + D ⊙ u) ⊙ silu(z)),  u = {self.activation}(conv(in_proj·{x}))"
 
     def terms(self) -> Mapping[Role, str]:
         heads = f"in {int(self.heads)} heads of {int(self.inner // self.heads)}"

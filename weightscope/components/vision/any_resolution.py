@@ -72,9 +72,6 @@ class AnyResolutionEye(CropEye, frozen=True, kw_only=True):
     most: int | None = None
     refused: str = ""
 
-    def children(self) -> Iterable[Component]:
-        return *super().children(), self.newline
-
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         found = self.tilings(inputs)
         self._pixels(inputs, found)

@@ -47,9 +47,6 @@ class AskingAttention(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return dict.fromkeys((Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.O_PROJ), (self.width, self.width))
 
-    def children(self) -> Iterable[Component]:
-        return (self.query_norm, self.feature_norm, *self.before, self.after)
-
     def equation(self, x: str = "x") -> str:
         mixed = self.after.equation("(o_proj·softmax(q·kᵀ/√d)·v)")
         return f"{mixed},  q of layer_norm(queries), k and v of layer_norm({x})"
@@ -97,9 +94,6 @@ class AskingBridge(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.PROBE: (self.queries, self.attention.width)}
-
-    def children(self) -> Iterable[Component]:
-        return self.attention, self.norm, self.mlp
 
     def equation(self, x: str = "x") -> str:
         return self.mlp.equation(f"{self.norm.word}({self.attention.word}(queries, {x}))")

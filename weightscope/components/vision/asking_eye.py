@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen, whole_numbers
@@ -28,9 +27,6 @@ class AskingEye(Eye, frozen=True, kw_only=True):
     tower: VisionEncoder
     bridge: AskingBridge
     layer: int
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         found = self._tiles(inputs)

@@ -46,9 +46,6 @@ class AttentionPool(Component, frozen=True, kw_only=True):
             (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ), square
         )
 
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.feed_forward
-
     def equation(self, x: str = "x") -> str:
         return f"p + {self.feed_forward.equation('norm(p)')},  p = o_proj·softmax(q·kᵀ/√d)·v of the probe over {x}"
 

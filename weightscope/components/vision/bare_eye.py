@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
@@ -39,9 +38,6 @@ class BareEye(Eye, frozen=True, kw_only=True):
 
     matrix: PatchMatrix
     patch: int
-
-    def children(self) -> Iterable[Component]:
-        return (self.matrix,)
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         patches = len(self._patches(inputs))

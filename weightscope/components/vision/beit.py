@@ -17,7 +17,8 @@ class BeitEncoder(NormedEncoder, frozen=True, kw_only=True):
     prepared_by: str = "BeitImageProcessor"
 
     def children(self) -> Iterable[Component]:
-        return (*((self.shared,) if self.shared else ()), *super().children())
+        *parts, last = super().children()
+        return (last, *parts) if self.shared else (*parts, last)
 
     def prepare(self, at: At, within: At) -> None:
         if self.shared:

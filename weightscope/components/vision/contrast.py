@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Conflict
+from weightscope.components.base import Conflict
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs, Runnable, refuse
@@ -40,10 +40,6 @@ class Contrast(Runnable, frozen=True, kw_only=True):
     end: int | None
     usual: str
     refused: str = ""
-
-    def children(self) -> Iterable[Component]:
-        visual = (self.visual_projection,) if self.visual_projection else ()
-        return self.text, self.text_projection, self.tower, *visual
 
     @property
     def stored(self) -> Iterable[StorageItem]:

@@ -41,9 +41,6 @@ class ConvBlock(Component, frozen=True, kw_only=True):
         side = Size(KERNEL)
         return {Role.CONVOLUTION: (self.width, Size(1), side, side)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm, self.mlp, *((self.scale,) if self.scale else ()))
-
     def equation(self, x: str = "x") -> str:
         made = self.mlp.equation(f"{self.norm.word}(convolution ∗ {x} + bias)")
         return f"{x} + {Role.LAYER_SCALE} · {made}" if self.scale else f"{x} + {made}"
@@ -117,9 +114,6 @@ class Downsampling(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.DOWNSAMPLE: (self.outputs, self.inputs, Size(2), Size(2))}
-
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
 
     def equation(self, x: str = "x") -> str:
         return f"downsample ∗ {self.norm.word}({x}) + bias"

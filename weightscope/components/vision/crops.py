@@ -32,9 +32,6 @@ class CropEye(Eye, frozen=True, kw_only=True):
     normed: bool = False
     skipped: int = 0
 
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
-
     def crops(self, inputs: Inputs) -> torch.Tensor:
         """The pixels of all crops, [crops, channels, height, width].
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from weightscope.components.base import Component, Conflict
+from weightscope.components.base import Conflict
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import PIXELS, Inputs, refuse
 from weightscope.components.running import At, Crossed
@@ -36,9 +36,6 @@ class TiledEye(Eye, frozen=True, kw_only=True):
     tower: TiledTower
     bridge: Projection
     arrangements: int
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def conflicts(self) -> Iterable[Conflict]:
         """A bridge that does not take all that the tower puts out."""

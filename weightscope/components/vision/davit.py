@@ -61,9 +61,6 @@ class ConvolutionEmbedding(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {self.role: (self.outputs, self.inputs, self.kernel, self.kernel)}
 
-    def children(self) -> Iterable[Component]:
-        return tuple(norm for norm in (self.before, self.after) if norm)
-
     def equation(self, x: str = "x") -> str:
         x = f"{self.before.word}({x})" if self.before else x
         made = f"{self.role} ∗ {x} + bias"
@@ -182,7 +179,8 @@ class MixingBlock(Block, frozen=True, kw_only=True):
     second: Neighbours
 
     def children(self) -> Iterable[Component]:
-        return self.first, *super().children(), self.second
+        *parts, first, second = super().children()
+        return first, *parts, second
 
     def equation(self, x: str = "x") -> str:
         attended, fed = self._halves(x)
@@ -208,9 +206,6 @@ class TwoWays(Component, frozen=True, kw_only=True):
 
     places: MixingBlock
     channels: MixingBlock
-
-    def children(self) -> Iterable[Component]:
-        return self.places, self.channels
 
     def equation(self, x: str = "x") -> str:
         return f"{self.places.equation(x)}; {self.channels.equation(x)}"

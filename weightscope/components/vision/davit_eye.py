@@ -34,9 +34,6 @@ class DavitStage(Component, frozen=True, kw_only=True):
     enter: Repeat
     blocks: Repeat
 
-    def children(self) -> Iterable[Component]:
-        return self.enter, self.blocks
-
     @property
     def embedding(self) -> ConvolutionEmbedding:
         """What acts before the layers."""
@@ -57,9 +54,6 @@ class Davit(Component, frozen=True, kw_only=True):
     name: str
     stages: tuple[DavitStage, ...]
     section: Section | None = Section.VISION
-
-    def children(self) -> Iterable[Component]:
-        return self.stages
 
     @property
     def channels(self) -> Size:
@@ -134,9 +128,6 @@ class PlacedBridge(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.PROJECTOR: (self.outputs, self.inputs)}
 
-    def children(self) -> Iterable[Component]:
-        return self.rows, self.columns, self.frames, self.norm
-
     def equation(self, x: str = "x") -> str:
         return f"{self.norm.word}(projector·[mean(p) | p]),  p = {self.frames.equation(f'{x} + [column | row]')}"
 
@@ -170,9 +161,6 @@ class DavitEye(Eye, frozen=True, kw_only=True):
     tower: Davit
     bridge: PlacedBridge
     end: str
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         pixels, channels = inputs[PIXELS], int(self.tower.channels)

@@ -39,9 +39,6 @@ class DownsamplingMerger(Component, frozen=True, kw_only=True):
         """(outputs, width, merge, merge), as `torch.nn.Conv2d` has it."""
         return {Role.PROJECTOR: (self.outputs, self.width, self.merge, self.merge)}
 
-    def children(self) -> Iterable[Component]:
-        return self.proj, self.norm, self.mlp
-
     def equation(self, x: str = "x") -> str:
         merged = f"downsample ∗ [{int(self.merge) ** 2} patches of {x}] + bias"
         return self.mlp.equation(f"gelu({self.norm.word}({self.proj.equation(f'({merged})')}))")

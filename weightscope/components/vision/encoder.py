@@ -39,9 +39,6 @@ class PatchEmbedding(Component, frozen=True, kw_only=True):
     bias: bool = False
     norm: Norm | None = None
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,) if self.norm else ()
-
     @property
     def side(self) -> Size:
         """Patches along a side of the image."""
@@ -144,10 +141,6 @@ class VisionEncoder(Runnable, frozen=True, kw_only=True):
     def glance(self) -> str:
         patches, layers = self.patches, plural(self.depth, "layer")
         return f"vision {layers} of {patches.width:,}, {patches.image:,} px in patches of {patches.patch}"
-
-    def children(self) -> Iterable[Component]:
-        parts: tuple[Component | None, ...] = (self.patches, self.pre_norm, *self.blocks, self.post_norm, self.pooler)
-        return tuple(part for part in parts if part is not None)
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

@@ -41,9 +41,6 @@ class ActivatedConvolution(Component, frozen=True, kw_only=True):
 
     convolution: CentredConvolution
 
-    def children(self) -> Iterable[Component]:
-        return (self.convolution,)
-
     def equation(self, x: str = "x") -> str:
         return f"gelu({self.convolution.equation(x)})"
 
@@ -57,9 +54,6 @@ class Steps(Component, frozen=True, kw_only=True):
 
     convolutions: tuple[ActivatedConvolution | CentredConvolution, ...]
     word: ClassVar[str] = "convolutions"
-
-    def children(self) -> Iterable[Component]:
-        return self.convolutions
 
     def equation(self, x: str = "x") -> str:
         for convolution in self.convolutions:
@@ -82,9 +76,6 @@ class ConvolvedMLP(Component, frozen=True, kw_only=True):
     up: CentredConvolution
     down: CentredConvolution
 
-    def children(self) -> Iterable[Component]:
-        return self.mixing, self.norm, self.up, self.down
-
     def equation(self, x: str = "x") -> str:
         return self.down.equation(f"gelu({self.up.equation(f'batch_norm({self.mixing.equation(x)})')})")
 
@@ -100,9 +91,6 @@ class FastBlock(Component, frozen=True, kw_only=True):
     mixer: CentredConvolution
     mlp: ConvolvedMLP
     scale: ChannelScale
-
-    def children(self) -> Iterable[Component]:
-        return self.mixer, self.mlp, self.scale
 
     def equation(self, x: str = "x") -> str:
         return f"y + {Role.LAYER_SCALE} · mlp(y),  y = {self.mixer.equation(x)}"
@@ -148,9 +136,6 @@ class Squeeze(Component, frozen=True, kw_only=True):
     down: CentredConvolution
     up: CentredConvolution
 
-    def children(self) -> Iterable[Component]:
-        return self.down, self.up
-
     def equation(self, x: str = "x") -> str:
         squeezed = f"relu({self.down.equation(f'mean({x})')})"
         return f"{x} · sigmoid({self.up.equation(squeezed)})"
@@ -170,9 +155,6 @@ class FastViT(Component, frozen=True, kw_only=True):
     last: CentredConvolution
     squeeze: Squeeze
     section: Section | None = Section.VISION
-
-    def children(self) -> Iterable[Component]:
-        return self.stem, *self.stages, self.last, self.squeeze
 
     @property
     def glance(self) -> str:

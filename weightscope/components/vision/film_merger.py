@@ -5,7 +5,6 @@ Source: `Ernie4_5_VLMoeVariableResolutionResamplerModel` of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -26,9 +25,6 @@ class NormedPair(Component, frozen=True, kw_only=True):
     second: Projection
     norm: Norm
 
-    def children(self) -> Iterable[Component]:
-        return self.first, self.second, self.norm
-
     def equation(self, x: str = "x") -> str:
         return f"{self.norm.word}({self.second.equation(f'gelu({self.first.equation(x)})')})"
 
@@ -47,9 +43,6 @@ class FilmMerger(Component, frozen=True, kw_only=True):
     norm: Norm
     square: int
     section: Section | None = Section.PROJECTOR
-
-    def children(self) -> Iterable[Component]:
-        return self.space, self.time, self.out, self.norm
 
     def equation(self, x: str = "x") -> str:
         made = self.space.equation(f"[{self.square} patches of {x}]")

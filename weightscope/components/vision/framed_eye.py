@@ -61,9 +61,6 @@ class FramedBridge(Component, frozen=True, kw_only=True):
         one, width = Size(1), self.up.inputs
         return {Role.IMAGE_NEWLINE: (one, one, one, width), Role.VISUAL_EMBEDDING: (one, one, width)}
 
-    def children(self) -> Iterable[Component]:
-        return self.up, self.down
-
     def equation(self, x: str = "x") -> str:
         return self.down.equation(f"gelu({self.up.equation(x)})")
 
@@ -107,9 +104,6 @@ class FramedEye(Eye, frozen=True, kw_only=True):
     def side(self) -> int:
         """Pooled patches along a side of a tile."""
         return (int(self.tower.patches.side) + 1) // 2
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         return tuple(framed.count(self.side) for framed in self._framed(inputs))

@@ -35,9 +35,6 @@ class Look(Component, frozen=True, kw_only=True):
             Role.O_PROJ: (self.width, self.inner),
         }
 
-    def children(self) -> Iterable[Component]:
-        return self.norms
-
     def equation(self, x: str = "x") -> str:
         return f"o_proj·softmax(q·kᵀ/√d)·v,  q of {x}, k and v of the images' features"
 
@@ -53,10 +50,10 @@ class Look(Component, frozen=True, kw_only=True):
 class GatedLook(Component, frozen=True, kw_only=True):
     """X + tanh(gate)·look(norm(x)), then x + tanh(gate)·feed_forward(norm(x)); a gate is a number or a vector."""
 
-    look: Look
-    feed_forward: Component
     norm: Norm
+    look: Look
     feed_forward_norm: Norm
+    feed_forward: Component
     gate: Shape
 
     @property
@@ -66,9 +63,6 @@ class GatedLook(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.ATTENTION_GATE: self.gate, Role.FEED_FORWARD_GATE: self.gate}
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.look, self.feed_forward_norm, self.feed_forward
 
     def equation(self, x: str = "x") -> str:
         return f"{x} + tanh(attention_gate)·{self.look.equation('n')},  n = norm({x})"

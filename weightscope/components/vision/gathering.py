@@ -43,9 +43,6 @@ class GatheringBridge(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.PROBE: (self.count, self.width)}
 
-    def children(self) -> Iterable[Component]:
-        return self.dense, self.attention
-
     @property
     def glance(self) -> str:
         return f"projector {self.count:,} queries"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen
@@ -30,9 +29,6 @@ class GridEye(Eye, frozen=True, kw_only=True):
     processor: ClassVar[str] = "Qwen2VLImageProcessor"
 
     tower: GridTower
-
-    def children(self) -> Iterable[Component]:
-        return (self.tower,)
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         grids = _grids(inputs[GRIDS], self.tower.merge)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weightscope.brief import plural
@@ -45,10 +45,6 @@ class GridTower(Component, frozen=True, kw_only=True):
         depth = depth_of(self.blocks)
         patches = f"patches of {self.patches.patch} px, {self.merge**2} merged"
         return f"vision {plural(depth, 'layer')} of {self.patches.width:,}, {patches}"
-
-    def children(self) -> Iterable[Component]:
-        parts = (self.patches, self.pre_norm, self.positions, *self.blocks, self.post_norm, self.merger, self.deep)
-        return tuple(part for part in parts if part is not None)
 
     def see(self, x: torch.Tensor, grids: Sequence[Grid], at: At) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Patches [N, pixels] to merged vectors [N / merge², D], and those that the language model adds after its first

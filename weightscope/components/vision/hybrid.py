@@ -49,9 +49,6 @@ class HighResolution(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.LAYER_SCALE: (Size(1),)}
 
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.neck, self.first, self.second
-
     def equation(self, x: str = "x") -> str:
         return f"halved(last) + layer_scale · halved(neck(layer {self.tapped})) of {x}"
 
@@ -84,9 +81,6 @@ class HybridAligner(Component, frozen=True, kw_only=True):
     last: Projection
     section: Section | None = Section.PROJECTOR
 
-    def children(self) -> Iterable[Component]:
-        return self.small, self.large, self.last
-
     def equation(self, x: str = "x") -> str:
         return self.last.equation(f"gelu([{self.large.equation('large')} | {self.small.equation(x)}])")
 
@@ -110,9 +104,6 @@ class HybridEye(Eye, frozen=True, kw_only=True):
     tower: VisionEncoder
     large: HighResolution
     aligner: HybridAligner
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.large, self.aligner
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         small, large = self.tower.pixels(inputs), inputs[LARGE]

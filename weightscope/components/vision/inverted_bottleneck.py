@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -20,9 +19,6 @@ class InvertedBottleneck(Component, frozen=True, kw_only=True):
     convolutions: tuple[NormedConvolution, ...]
     scale: LayerScale | None
     residual: bool
-
-    def children(self) -> Iterable[Component]:
-        return (*self.convolutions, *((self.scale,) if self.scale else ()))
 
     def equation(self, x: str = "x") -> str:
         made = x

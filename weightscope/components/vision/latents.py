@@ -28,9 +28,6 @@ class Latents(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.PROBE: (self.count, self.width)}
 
-    def children(self) -> Iterable[Component]:
-        return self.layers, self.norm
-
     def equation(self, x: str = "x") -> str:
         return f"{self.norm.word}(latents after {len(self.layers.indices)} layers over {x})"
 

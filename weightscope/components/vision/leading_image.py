@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -25,9 +24,6 @@ class PlacedTokens(Component, frozen=True, kw_only=True):
     positions: Embedding
     norm: Norm
 
-    def children(self) -> Iterable[Component]:
-        return self.positions, self.norm
-
     def equation(self, x: str = "x") -> str:
         return self.norm.equation(f"({x} + {self.positions.equation()})")
 
@@ -43,9 +39,6 @@ class NormedBridge(Component, frozen=True, kw_only=True):
     matrix: Projection
     norm: Norm
     section: Section | None = Section.PROJECTOR
-
-    def children(self) -> Iterable[Component]:
-        return self.matrix, self.norm
 
     def equation(self, x: str = "x") -> str:
         return f"{self.norm.word}({self.matrix.equation(x)})"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen, whole_numbers
@@ -34,9 +33,6 @@ class LocalEye(Eye, frozen=True, kw_only=True):
 
     tower: StretchedEncoder
     bridge: HalvingBridge
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         whole = self._each(inputs, PIXELS)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import Inputs, Runnable
 from weightscope.components.running import At
 from weightscope.components.vision.eye import Eye
@@ -21,9 +19,6 @@ class LoneEye(Runnable, frozen=True, kw_only=True):
     takes_tokens: ClassVar[bool] = False
 
     eye: Eye
-
-    def children(self) -> Iterable[Component]:
-        return (self.eye,)
 
     @property
     def takes(self) -> tuple[str, ...]:

@@ -69,9 +69,6 @@ class MaeDecoder(Component, frozen=True, kw_only=True):
             Role.POSITION_EMBEDDING: (one, self.positions, self.width),
         }
 
-    def children(self) -> Iterable[Component]:
-        return self.embed, *self.blocks, self.norm, self.predict
-
     def equation(self, x: str = "x") -> str:
         return f"{self.embed.equation(x)} and mask vectors in place + position_embedding"
 
@@ -111,9 +108,6 @@ class MaeEncoder(VisionEncoder, frozen=True, kw_only=True):
     @property
     def takes(self) -> tuple[str, ...]:
         return PIXELS, NOISE
-
-    def children(self) -> Iterable[Component]:
-        return (*super().children(), *((self.decoder,) if self.decoder else ()))
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

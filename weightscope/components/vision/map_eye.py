@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.apart_tokens import ApartTokens
-from weightscope.components.base import Component, Conflict
+from weightscope.components.base import Conflict
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen, between
@@ -35,9 +35,6 @@ class MapEye(Eye, frozen=True, kw_only=True):
     each: Size
     begin: int | None
     end: int | None
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def conflicts(self) -> Iterable[Conflict]:
         taken, width = self.bridge.inputs, self.tower.width

@@ -5,7 +5,6 @@ Legend: T tokens, N places of the image, D width, M masks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat
@@ -29,12 +28,9 @@ class TwoWayBlock(Component, frozen=True, kw_only=True):
     first: bool
     itself: Looking
     at_image: Looking
-    at_tokens: Looking
     mlp: MLP
+    at_tokens: Looking
     norms: tuple[Norm, Norm, Norm, Norm]
-
-    def children(self) -> Iterable[Component]:
-        return self.itself, self.at_image, self.mlp, self.at_tokens, *self.norms
 
     def equation(self, x: str = "x") -> str:
         return f"tokens and image look at each other, of {x}"
@@ -61,9 +57,6 @@ class TwoWay(Component, frozen=True, kw_only=True):
     blocks: tuple[Repeat, ...]
     last: Looking
     norm: Norm
-
-    def children(self) -> Iterable[Component]:
-        return *self.blocks, self.last, self.norm
 
     def both(
         self, tokens: torch.Tensor, image: torch.Tensor, image_places: torch.Tensor, at: At
@@ -93,18 +86,6 @@ class MaskDecoder(Component, frozen=True, kw_only=True):
     grow_again: Growing
     mlps: Repeat
     score: DeepMLP
-
-    def children(self) -> Iterable[Component]:
-        return (
-            self.score_token,
-            self.mask_tokens,
-            self.transformer,
-            self.grow,
-            self.grow_norm,
-            self.grow_again,
-            self.mlps,
-            self.score,
-        )
 
     def equation(self, x: str = "x") -> str:
         return f"mlp(token of a mask)·upscaled image, of {x}"

@@ -97,9 +97,6 @@ class DeepMLP(Component, frozen=True, kw_only=True):
     between: Repeat
     last: Projection
 
-    def children(self) -> Iterable[Component]:
-        return self.first, self.between, self.last
-
     def equation(self, x: str = "x") -> str:
         return f"{self.name or 'mlp'}({x})"
 

@@ -76,9 +76,6 @@ class MaskCode(Component, frozen=True, kw_only=True):
     last: Shrinking
     activation: str
 
-    def children(self) -> Iterable[Component]:
-        return self.first, self.first_norm, self.second, self.second_norm, self.last
-
     def equation(self, x: str = "mask") -> str:
         return f"three convolutions of {x}"
 
@@ -98,11 +95,11 @@ class PromptEncoder(Component, frozen=True, kw_only=True):
     name: str
     image: Size
     features: Size
+    own: PlaceCode | None = None
     points: Repeat
     no_point: Embedding
-    no_mask: Embedding
     mask: MaskCode
-    own: PlaceCode | None = None
+    no_mask: Embedding
 
     @property
     def stored(self) -> Iterable[StorageItem]:
@@ -110,9 +107,6 @@ class PromptEncoder(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         return {Role.POSITION_EMBEDDING: (Size(2), self.features)}
-
-    def children(self) -> Iterable[Component]:
-        return *((self.own,) if self.own else ()), self.points, self.no_point, self.mask, self.no_mask
 
     def equation(self, x: str = "prompts") -> str:
         return f"code of place + {Role.POINT_EMBEDDING} of {x}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -31,9 +30,6 @@ class PatchMerger(Component, frozen=True, kw_only=True):
     norms_squares: bool = False
     section: Section | None = Section.PROJECTOR
 
-    def children(self) -> Iterable[Component]:
-        return (*((self.norm,) if self.norm else ()), self.first, self.second)
-
     def equation(self, x: str = "x") -> str:
         before = "norm({})" if self.norm else "{}"
         if self.norms_squares:
@@ -57,9 +53,6 @@ class ProjectedMerger(Component, frozen=True, kw_only=True):
 
     projector: Projector
     squares: PatchMerger
-
-    def children(self) -> Iterable[Component]:
-        return self.projector, self.squares
 
     def equation(self, x: str = "x") -> str:
         return self.squares.equation(self.projector.equation(x))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -24,9 +23,6 @@ class MergingProjector(Component, frozen=True, kw_only=True):
     projector: Projector
     square: int
     section: Section | None = Section.PROJECTOR
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.merging, self.projector
 
     def equation(self, x: str = "x") -> str:
         return self.projector.equation(self.merging.equation(f"[{self.square} patches of {self.norm.word}({x})]"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.attention.attend import fused_attention
@@ -24,9 +23,6 @@ class ReducedProjection(Component, frozen=True, kw_only=True):
     reduction: NormedConvolution | None
     proj: SameConvolution
 
-    def children(self) -> Iterable[Component]:
-        return (*((self.reduction,) if self.reduction else ()), self.proj)
-
     def equation(self, x: str = "x") -> str:
         return self.proj.equation(self.reduction.equation(x) if self.reduction else x)
 
@@ -44,9 +40,6 @@ class MultiQueryAttention(Component, frozen=True, kw_only=True):
     key: ReducedProjection
     value: ReducedProjection
     output: SameConvolution
-
-    def children(self) -> Iterable[Component]:
-        return self.query, self.key, self.value, self.output
 
     @property
     def size(self) -> Size:
@@ -75,9 +68,6 @@ class MobileAttention(Component, frozen=True, kw_only=True):
     norm: RMSNorm
     attention: MultiQueryAttention
     scale: LayerScale
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.attention, self.scale
 
     def equation(self, x: str = "x") -> str:
         return f"{x} + {self.scale.equation(f'attention({self.norm.word}({x}))')}"

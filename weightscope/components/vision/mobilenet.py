@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Repeat
@@ -26,9 +25,6 @@ class MobileNet(Component, frozen=True, kw_only=True):
     fusion: ScaleFusion
     fused: int
     section: Section | None = Section.VISION
-
-    def children(self) -> Iterable[Component]:
-        return self.stem, *self.stages, self.fusion
 
     @property
     def glance(self) -> str:

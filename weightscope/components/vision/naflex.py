@@ -123,9 +123,6 @@ class NaflexEncoder(Runnable, frozen=True, kw_only=True):
     def glance(self) -> str:
         return f"vision {plural(self.depth, 'layer')} of {self.patches.width:,}, images of any shape"
 
-    def children(self) -> Iterable[Component]:
-        return (self.patches, *self.blocks, self.post_norm, *((self.pooler,) if self.pooler else ()))
-
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
         for name in (PIXELS, SHAPES):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen, whole_numbers
@@ -32,9 +31,6 @@ class NaflexEye(Eye, frozen=True, kw_only=True):
     tower: NaflexEncoder
     bridge: PatchMerger
     factor: int
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         return tuple((rows // self.factor) * (columns // self.factor) for rows, columns in self._patched(inputs).shapes)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
 from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
@@ -34,9 +32,6 @@ class NormedEncoder(VisionEncoder, frozen=True, kw_only=True):
         patches = self.patches
         masked = isinstance(patches, MarkedPatches) and patches.mask is not None
         return (PIXELS, MASKED) if masked else (PIXELS,)
-
-    def children(self) -> Iterable[Component]:
-        return (*super().children(), *((self.head,) if self.head else ()))
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

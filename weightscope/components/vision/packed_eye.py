@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
@@ -29,9 +29,6 @@ class PackedEye(Eye, frozen=True, kw_only=True):
     bridge: Component
     merge: int = 1
     layers: tuple[int, ...] = (-1,)
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def grids(self, inputs: Inputs) -> list[Grid]:
         """Rows and columns of patches of each image.
@@ -83,6 +80,13 @@ class PaddedEye(PackedEye, frozen=True, kw_only=True):
             )
             for rows, columns in self.squares(inputs)
         ]
+
+
+class RowlessEye(PaddedEye, frozen=True, kw_only=True):
+    """The same without tokens between the rows (LightOnOCR)."""
+
+    def layouts(self, inputs: Inputs) -> Sequence[Layout]:
+        return [(count,) for count in self.counts(inputs)]
 
 
 class PatchEye(PackedEye, frozen=True, kw_only=True):

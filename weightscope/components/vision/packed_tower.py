@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.brief import plural
-from weightscope.components.base import Component, Repeat
+from weightscope.components.base import Repeat
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
@@ -51,10 +51,6 @@ class PackedTower(Runnable, frozen=True, kw_only=True):
     @property
     def glance(self) -> str:
         return f"vision {plural(self.depth, 'layer')} of {self.patches.width:,}, patches of {self.patches.patch} px"
-
-    def children(self) -> Iterable[Component]:
-        parts = (self.patches, self.positions, self.pre_norm, *self.blocks, self.post_norm)
-        return tuple(part for part in parts if part is not None)
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
@@ -41,9 +41,6 @@ class PlacedEye(Eye, frozen=True, kw_only=True):
     def processor(self) -> str:  # type: ignore[override]
         """The tower's."""
         return self.tower.processor
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         return tuple(len(places) // self.tower.square**2 for places in self._places(inputs))

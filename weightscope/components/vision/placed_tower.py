@@ -114,9 +114,6 @@ class PlacedTower(Component, frozen=True, kw_only=True):
         depth = depth_of(self.blocks)
         return f"vision {plural(depth, 'layer')} of {self.patches.width:,}, patches of {self.patches.patch} px"
 
-    def children(self) -> Iterable[Component]:
-        return (self.patches, *self.blocks, *((self.standardized,) if self.standardized else ()))
-
     def see(self, x: torch.Tensor, places: Sequence[torch.Tensor], at: At) -> torch.Tensor:
         """Patches [N, values] of all images, and the columns and rows of each image's, to [N / square², width]."""
         import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component, Conflict
+from weightscope.components.base import Conflict
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Seen
@@ -26,9 +26,6 @@ class PlaneEye(Eye, frozen=True, kw_only=True):
     bridge: Projector
     channels: int
     inputs: Size
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def conflicts(self) -> Iterable[Conflict]:
         if self.inputs != self.tower.width:

@@ -46,9 +46,6 @@ class PlanePatches(Component, frozen=True, kw_only=True):
         """(width, channels, patch, patch), as `torch.nn.Conv2d` has it."""
         return {Role.PATCH_EMBEDDING: (self.width, self.channels, self.patch, self.patch)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     def equation(self, x: str = "pixels") -> str:
         return f"{self.norm.word}(patch_embedding ∗ {x} + bias)"
 

@@ -39,9 +39,6 @@ class PooledProjector(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.PROJECTOR: (self.outputs, self.inputs)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     def equation(self, x: str = "x") -> str:
         return f"projector·{self.norm.word}(mean of {self.square} × {self.square} patches of {x})"
 

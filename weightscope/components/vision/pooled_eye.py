@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At, Pass
 from weightscope.components.sense import Layout, Seen, Token, whole_numbers
@@ -43,9 +42,6 @@ class PooledEye(Eye, frozen=True, kw_only=True):
     start: int
     low_start: int
     end: int
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         counts = tuple(low * wide + rows * columns for low, wide, rows, columns in self._grids(inputs))

@@ -63,9 +63,6 @@ class PoolingBridge(Component, frozen=True, kw_only=True):
     features: Size
     section: Section | None = Section.PROJECTOR
 
-    def children(self) -> Iterable[Component]:
-        return self.pooling, self.projector
-
     def conflicts(self) -> Iterable[Conflict]:
         taken, given = self.pooling.width, self.features
         if taken != given:

@@ -48,13 +48,7 @@ class CrossAttention(Component, frozen=True, kw_only=True):
         return tuple(Linear(name, role, bias=True) for name, role in {**names, "output.dense": Role.O_PROJ}.items())
 
     def sizes(self) -> Sizes:
-        inner = self.heads.count * self.heads.size
-        return {
-            Role.Q_PROJ: (inner, self.width),
-            Role.K_PROJ: (inner, self.features),
-            Role.V_PROJ: (inner, self.features),
-            Role.O_PROJ: (self.width, inner),
-        }
+        return self.heads.sizes(self.width, source=self.features)
 
     def equation(self, x: str = "x") -> str:
         return f"o_proj·softmax(q·kᵀ/√d)·v,  q of {x}, k and v of the image"
@@ -94,13 +88,6 @@ class QueryLayer(Component, frozen=True, kw_only=True):
     queries_norm: LayerNorm
     words: MLP | None = None
     words_norm: LayerNorm | None = None
-
-    def children(self) -> Iterable[Component]:
-        parts: tuple[Component | None, ...] = (
-            self.attention, self.attention_norm, self.cross, self.cross_norm, self.queries, self.queries_norm,
-            self.words, self.words_norm,
-        )  # fmt: skip
-        return tuple(part for part in parts if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[N · (Q + T), D] to the same."""
@@ -165,8 +152,8 @@ class QFormer(Component, frozen=True, kw_only=True):
     query: str
     count: Size
     width: Size
-    norm: LayerNorm
     words: QueryWords | None
+    norm: LayerNorm
     blocks: tuple[Repeat, ...]
     out: Projection
     each: int
@@ -179,9 +166,6 @@ class QFormer(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         """The queries are (1, count, width)."""
         return {Role.PROBE: (Size(1), self.count, self.width)}
-
-    def children(self) -> Iterable[Component]:
-        return (*((self.words,) if self.words else ()), self.norm, *self.blocks, self.out)
 
     @property
     def glance(self) -> str:

@@ -54,9 +54,6 @@ class QueryBridge(Component, frozen=True, kw_only=True):
         matrices = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.O_PROJ, Role.PROJECTOR)
         return {Role.PROBE: (self.queries, self.width), **dict.fromkeys(matrices, square)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.projection, *self.norms)
-
     def equation(self, x: str = "x") -> str:
         seen = f"layer_norm({self.projection.equation(x)})"
         return f"layer_norm(o_proj·softmax(q·kᵀ/√d)·v)·projector,  q of layer_norm(queries), k and v of {seen}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
@@ -31,9 +31,6 @@ class ResamplingBridge(Component, frozen=True, kw_only=True):
     resampler: Resampler
     section: Section | None = Section.PROJECTOR
 
-    def children(self) -> Iterable[Component]:
-        return self.widen, self.resampler
-
     def equation(self, x: str = "x") -> str:
         return self.resampler.equation(self.widen.equation(x))
 
@@ -58,9 +55,6 @@ class ResampledEye(Eye, frozen=True, kw_only=True):
 
     tower: VisionEncoder
     bridge: ResamplingBridge
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         return (int(self.bridge.resampler.count),) * len(self._tiles(inputs).pixels)

@@ -35,13 +35,7 @@ class LatentsAttention(Component, frozen=True, kw_only=True):
         return self.projections
 
     def sizes(self) -> Sizes:
-        queries, keys = self.heads.count * self.heads.size, self.heads.keys * self.heads.size
-        return {
-            Role.Q_PROJ: (queries, self.width),
-            Role.K_PROJ: (keys, self.width),
-            Role.V_PROJ: (keys, self.width),
-            Role.O_PROJ: (self.width, queries),
-        }
+        return self.heads.sizes(self.width)
 
     def conflicts(self) -> Iterable[Conflict]:
         return self.heads.conflicts()
@@ -83,9 +77,6 @@ class ResamplerLayer(Component, frozen=True, kw_only=True):
     attention: LatentsAttention
     feed_forward_norm: Norm
     feed_forward: Component
-
-    def children(self) -> Iterable[Component]:
-        return self.latents_norm, self.features_norm, self.attention, self.feed_forward_norm, self.feed_forward
 
     def mix(self, latents: Vectors, features: Vectors, at: At) -> list[torch.Tensor]:
         """Of each image, latents [L, width] and features [P, width] to latents [L, width]."""

@@ -66,9 +66,6 @@ class ConvolvedSquares(Component, frozen=True, kw_only=True):
     activation: str
     section: Section | None = Section.PROJECTOR
 
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.first, self.second
-
     def equation(self, x: str = "x") -> str:
         activation = WORDS.get(self.activation, self.activation)
         return self.second.equation(f"{activation}{self.first.equation(f'{self.norm.word}({x})')}")
@@ -98,9 +95,6 @@ class RowBridge(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         outside = dict.fromkeys((Role.IMAGE_BEGIN, Role.IMAGE_END, Role.IMAGE_SEPARATOR), (self.matrix.outputs,))
         return {Role.IMAGE_NEWLINE: (self.matrix.inputs,), **outside}
-
-    def children(self) -> Iterable[Component]:
-        return self.matrix, self.norm
 
     def equation(self, x: str = "x") -> str:
         rows = self.matrix.equation(f"[rows of {x}, image_newline behind each]")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Seen
@@ -40,9 +38,6 @@ class RowEye(GridEye, frozen=True, kw_only=True):
 
     bridge: RowBridge
     axes: int
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         super().counts(inputs)

@@ -84,9 +84,6 @@ class Neck(Component, frozen=True, kw_only=True):
     second: Convolved
     second_norm: LayerNorm
 
-    def children(self) -> Iterable[Component]:
-        return self.first, self.first_norm, self.second, self.second_norm
-
     def equation(self, x: str = "x") -> str:
         return f"norm({self.second.equation(f'norm({self.first.equation(x)})')})"
 
@@ -112,9 +109,6 @@ class SamEncoder(Component, frozen=True, kw_only=True):
         depth = depth_of(self.blocks)
         patches = self.patches
         return f"vision {plural(depth, 'layer')} of {patches.width:,}, {self.image:,} px in patches of {patches.patch}"
-
-    def children(self) -> Iterable[Component]:
-        return self.patches, *self.blocks, self.neck
 
     def features(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Pixels [images, channels, image, image] to [images, channels of the neck, side, side]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
@@ -31,9 +31,6 @@ class HalvingBridge(Component, frozen=True, kw_only=True):
     last: Projection
     section: Section | None = Section.PROJECTOR
 
-    def children(self) -> Iterable[Component]:
-        return self.first, self.second, self.last
-
     def equation(self, x: str = "x") -> str:
         return self.last.equation(self.second.equation(f"({self.first.equation(x)})"))
 
@@ -59,9 +56,6 @@ class SamEye(Eye, frozen=True, kw_only=True):
 
     tower: SamEncoder
     bridge: HalvingBridge
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         pixels, side, channels = inputs[PIXELS], int(self.tower.image), int(self.tower.patches.channels)

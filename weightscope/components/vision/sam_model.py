@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs, Runnable
 from weightscope.components.running import At
 from weightscope.components.vision.blocks import depth_of
@@ -41,9 +39,6 @@ class SamAlone(Runnable, frozen=True, kw_only=True):
     def layers(self) -> int:
         return depth_of(self.encoder.blocks)
 
-    def children(self) -> Iterable[Component]:
-        return (self.encoder,)
-
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)
         if PIXELS not in inputs:
@@ -70,9 +65,6 @@ class Sam(SamAlone, frozen=True, kw_only=True):
     @property
     def takes(self) -> tuple[str, ...]:
         return PIXELS, POINTS, LABELS, BOXES, MASKS
-
-    def children(self) -> Iterable[Component]:
-        return self.encoder, self.code, self.prompts, self.decoder
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

@@ -80,9 +80,6 @@ class NormedConvolution(Component, frozen=True, kw_only=True):
     norm: RMSNorm
     activation: str = ""
 
-    def children(self) -> Iterable[Component]:
-        return self.convolution, self.norm
-
     def equation(self, x: str = "x") -> str:
         normed = f"{self.norm.word}({self.convolution.equation(x)})"
         return f"{WORDS.get(self.activation, self.activation)}({normed})" if self.activation else normed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -24,9 +24,6 @@ class ScaleFusion(Component, frozen=True, kw_only=True):
     feed_forward: InvertedBottleneck
     norm: RMSNorm
     side: int
-
-    def children(self) -> Iterable[Component]:
-        return self.feed_forward, self.norm
 
     def equation(self, x: str = "maps") -> str:
         side = self.side

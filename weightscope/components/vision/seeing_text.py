@@ -30,9 +30,6 @@ class SeeingText(Runnable, frozen=True, kw_only=True):
     tower: VisionEncoder
     text: EncoderModel
 
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.text
-
     @property
     def takes(self) -> tuple[str, ...]:
         return self.tower.takes

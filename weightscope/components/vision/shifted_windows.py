@@ -139,9 +139,6 @@ class PatchMerging(Component, frozen=True, kw_only=True):
     def sizes(self) -> Sizes:
         return {Role.DOWNSAMPLE: (self.width * 2, self.width * 4)}
 
-    def children(self) -> Iterable[Component]:
-        return (self.norm,)
-
     def equation(self, x: str = "x") -> str:
         return f"downsample·{self.norm.word}([2 × 2 of {x}])"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import isqrt
 from typing import TYPE_CHECKING
 
@@ -30,17 +29,14 @@ class ShuffledBridge(Component, frozen=True, kw_only=True):
     name: str
     factor: int
     each: int
-    inner: Component
     norm: Norm | None = None
+    inner: Component
     section: Section | None = Section.PROJECTOR
 
     @property
     def even(self) -> bool:
         """Whether the squares cover a crop."""
         return isqrt(self.each) ** 2 == self.each and isqrt(self.each) % self.factor == 0
-
-    def children(self) -> Iterable[Component]:
-        return (self.norm, self.inner) if self.norm else (self.inner,)
 
     def equation(self, x: str = "x") -> str:
         together = f"[{self.factor**2} patches of {x}]"
@@ -61,9 +57,6 @@ class HalvedProjector(Component, frozen=True, kw_only=True):
     first: Projection
     second: Projection
     activation: str
-
-    def children(self) -> Iterable[Component]:
-        return self.first, self.second
 
     def equation(self, x: str = "x") -> str:
         activation = WORDS.get(self.activation, self.activation)

@@ -30,9 +30,6 @@ class ShuffledMLP(Component, frozen=True, kw_only=True):
     merge: int
     section: Section | None = Section.PROJECTOR
 
-    def children(self) -> Iterable[Component]:
-        return self.first, self.second, self.out
-
     def equation(self, x: str = "x") -> str:
         inner = f"gelu({self.first.equation(f'[{self.merge**2} patches of {x}]')})"
         return self.out.equation(f"gelu({self.second.equation(inner)})")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen, whole_numbers
@@ -42,9 +41,6 @@ class SliceRowEye(Eye, frozen=True, kw_only=True):
     def merge(self) -> int:
         """How many rows and columns of patches become one vector."""
         return int(2 ** (len(self.mergers) + (not self.tower.skips)))
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, *self.mergers
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         return tuple(height * width // self.merge**2 for _, height, width in self._grids(inputs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -20,9 +19,6 @@ class ShuffledMerger(Component, frozen=True, kw_only=True):
     side: int
     merge: int
     merger: PatchMerger
-
-    def children(self) -> Iterable[Component]:
-        return (self.merger,)
 
     def equation(self, x: str = "x") -> str:
         return self.merger.equation(x)

@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 class Stage(Component, frozen=True, kw_only=True):
     """Layers of one width; `enter` acts before them (ConvNeXt), `leave` after them (Swin)."""
 
-    blocks: tuple[Repeat, ...]
     enter: Component | None = None
+    blocks: tuple[Repeat, ...]
     leave: Component | None = None
-
-    def children(self) -> Iterable[Component]:
-        return tuple(part for part in (self.enter, *self.blocks, self.leave) if part is not None)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Patches [N, width], or a map of them [images, rows, columns, width], to those that leave."""
@@ -94,9 +91,6 @@ class StagedEncoder(Runnable, frozen=True, kw_only=True):
         patches = self.patches
         layers = f"vision {depths_of(self.stages)} layers from {patches.width:,}"
         return f"{layers}, {self.image:,} px in patches of {patches.patch}"
-
-    def children(self) -> Iterable[Component]:
-        return (self.patches, *self.stages, *((self.post_norm,) if self.post_norm else ()), self.head)
 
     def checked(self, inputs: Inputs, tokens: tuple[int, ...]) -> None:
         super().checked(inputs, tokens)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import Inputs, Runnable, refuse
@@ -26,9 +24,6 @@ class TextVector(Runnable, frozen=True, kw_only=True):
     projection: Projection
     end: int | None
     refused: str = ""
-
-    def children(self) -> Iterable[Component]:
-        return self.text, self.projection
 
     @property
     def reader(self) -> Runnable:

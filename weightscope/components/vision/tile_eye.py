@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import isqrt
 from typing import ClassVar
 
 from msgspec.structs import replace
 
-from weightscope.components.base import Component
 from weightscope.components.runnable import PIXELS, Inputs
 from weightscope.components.running import At
 from weightscope.components.sense import Layout, Seen, whole_numbers
@@ -36,9 +35,6 @@ class TileEye(Eye, frozen=True, kw_only=True):
 
     tower: VisionEncoder
     bridge: ShuffledBridge
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.bridge
 
     def counts(self, inputs: Inputs) -> tuple[int, ...]:
         found = self._tiles(inputs)

@@ -71,10 +71,6 @@ class TiledTower(Component, frozen=True, kw_only=True):
             Role.CLASS_EMBEDDING: (self.width,),
         }
 
-    def children(self) -> Iterable[Component]:
-        ends = (self.pre_norm, self.blocks, self.post_norm, self.after, self.global_blocks)
-        return self.before, self.positions, *ends
-
     def terms(self) -> Mapping[Role, str]:
         patch = int(self.patch)
         return {

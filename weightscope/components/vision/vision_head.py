@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component
 from weightscope.components.embedding import Classifier
 from weightscope.components.projection import Projection
 from weightscope.components.runnable import Inputs, Runnable
@@ -24,9 +22,6 @@ class VisionHead(Runnable, frozen=True, kw_only=True):
 
     tower: VisionEncoder | NaflexEncoder
     head: Projection | Classifier
-
-    def children(self) -> Iterable[Component]:
-        return self.tower, self.head
 
     @property
     def takes(self) -> tuple[str, ...]:

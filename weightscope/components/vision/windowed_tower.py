@@ -5,7 +5,7 @@ Source: `MiniCPMV4_6VisionModel` of transformers. Legend: N patches of all image
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weightscope.brief import plural
@@ -31,9 +31,6 @@ class WindowMerger(Component, frozen=True, kw_only=True):
     norm: Norm
     attention: Attention
     merger: PatchMerger
-
-    def children(self) -> Iterable[Component]:
-        return self.norm, self.attention, self.merger
 
     def equation(self, x: str = "x") -> str:
         return f"mean(y) + {self.merger.equation('y')},  y = {x} + attention({self.norm.word}({x}))"
@@ -63,9 +60,6 @@ class WindowedTower(Component, frozen=True, kw_only=True):
     def glance(self) -> str:
         depth = depth_of((*self.before, *self.after))
         return f"vision {plural(depth, 'layer')} of {self.patches.width:,}, patches of {self.patches.patch} px"
-
-    def children(self) -> Iterable[Component]:
-        return self.patches, *self.before, self.merger, *self.after, self.post_norm
 
     def see(self, x: torch.Tensor, grids: Sequence[Grid], places: torch.Tensor, at: At) -> torch.Tensor:
         """One row of the patches of all images, with the place of each in the table of positions, to features [N, D].

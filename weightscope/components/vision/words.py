@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component
@@ -36,9 +35,6 @@ class VisualWords(Component, frozen=True, kw_only=True):
     def each(self) -> int:
         """Vectors of a crop."""
         return int(self.side // self.stride) ** 2
-
-    def children(self) -> Iterable[Component]:
-        return self.scores, self.norm, self.table
 
     def equation(self, x: str = "x") -> str:
         together = f"[{self.stride**2} patches of {x}]" if self.stride > 1 else x

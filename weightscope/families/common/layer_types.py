@@ -12,6 +12,9 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 # Ends of the names of LLM2Vec's classes (arXiv 2404.05961): LlamaEncoderModel, MistralBiModel, ...
 BOTH_WAYS = ("EncoderModel", "BiModel")
 WINDOWS = {SLIDING: SLIDING, FULL: FULL}
+# What follows attention, under the key `mlp_layer_types`.
+SPARSE, DENSE = "sparse", "dense"
+MIXTURES = {SPARSE: SPARSE, DENSE: DENSE}
 # Of hybrids: the kinds under the names that transformers 5 and earlier releases give them.
 LINEAR = "linear_attention"
 MIXERS = {LINEAR: LINEAR, FULL: FULL}

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from weightscope.components.attention.alibi import Alibi
-from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.norms import NO_NORMS, HeadNorms, QueryKeyNorms
-from weightscope.components.attention.relative import LearnedBias
-from weightscope.components.attention.rope import Rope
+from weightscope.components.attention.positions import Positions
 from weightscope.components.attention.scores import PLAIN, Scores
 from weightscope.components.attention.sees import CAUSAL, Sees, Segments
 from weightscope.components.attention.softmax import Attention
@@ -56,12 +53,13 @@ def self_attention(
     projections: tuple[StorageItem, ...],
     *,
     name: str = "self_attn",
-    positions: Rope | Axial | Alibi | LearnedBias | None = None,
+    positions: Positions | None = None,
     sees: Sees | Segments = CAUSAL,
     norms: QueryKeyNorms = NO_NORMS,
     scores: Scores = PLAIN,
     clip: float | None = None,
     out_norm: Norm | None = None,
+    gates_heads: bool = False,
 ) -> Attention:
     """Attention as wide and with as many heads as the config's dimensions say."""
     return Attention(
@@ -75,6 +73,7 @@ def self_attention(
         scores=scores,
         clip=clip,
         out_norm=out_norm,
+        gates_heads=gates_heads,
     )
 
 

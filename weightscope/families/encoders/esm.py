@@ -13,7 +13,7 @@ from weightscope.families.common.parts import linears, mlp, self_attention
 from weightscope.families.common.refusals import refuse
 from weightscope.families.registry import family
 from weightscope.families.siblings.bert import NEEDS, PROJECTIONS, roots_of, spelled
-from weightscope.families.siblings.esm import ESM, embeddings, tables, vocabulary
+from weightscope.families.siblings.esm import ESM, embeddings, left_over, tables, vocabulary
 from weightscope.roles import Role
 from weightscope.sizes import Size
 
@@ -69,6 +69,7 @@ def esm(config: Config, root: str) -> EncoderModel:
         ),
         heads=heads,
         extras=(
+            *((left_over(config, prefix),) if turns else ()),
             Projection(name=contacts, inputs=s.depth * s.heads.count, outputs=Size(1), bias=True, role=Role.CLASSIFIER),
         ),
         causal=bool(config["is_decoder"]),

@@ -9,17 +9,13 @@ from typing import Any
 
 from weightscope.components.base import Group
 from weightscope.components.decoder import CausalLM
-from weightscope.components.projection import Projection
 from weightscope.components.vision.language import VisionLanguage
-from weightscope.components.vision.mistral_merger import MergingProjector
 from weightscope.components.vision.packed_eye import PaddedEye
 from weightscope.components.vision.packed_tower import PackedTower
-from weightscope.components.vision.projector import Projector
 from weightscope.config import Config, Nullable
-from weightscope.families.common import rms_norms
 from weightscope.families.common.multimodal import decided_text_config, feature_layer
 from weightscope.families.registry import component_of, family
-from weightscope.roles import Role
+from weightscope.families.siblings.mistral_bridge import merging
 
 MISTRAL3: dict[str, Any] = {
     "projector_hidden_act": "gelu", "multimodal_projector_bias": False, "image_token_index": 10,
@@ -47,22 +43,14 @@ def mistral3(config: Config, root: str) -> VisionLanguage:
     tower = component_of(PackedTower, config.nested("vision_config"), eye, "pixtral")
     model = component_of(CausalLM, text, decoder, "mistral")
     inputs, outputs, merge = tower.patches.width, model.decoder.embedding.width, config["spatial_merge_size"]
-    bias = config["multimodal_projector_bias"]
-    eps = text.with_defaults({"rms_norm_eps": 1e-6})["rms_norm_eps"]
-    merger = MergingProjector(
-        name=bridge,
-        norm=rms_norms(eps)("norm", Role.PROJECTOR_NORM, inputs),
-        merging=Projection(
-            name="patch_merger.merging_layer", inputs=inputs * merge * merge, outputs=inputs, bias=False
-        ),
-        projector=Projector(
-            parts=(
-                Projection(name="linear_1", inputs=inputs, outputs=outputs, bias=bias),
-                Projection(name="linear_2", inputs=outputs, outputs=outputs, bias=bias),
-            ),
-            activation=config["projector_hidden_act"],
-        ),
-        square=int(merge * merge),
+    merger = merging(
+        bridge,
+        inputs,
+        outputs,
+        merge=merge,
+        eps=text.with_defaults({"rms_norm_eps": 1e-6})["rms_norm_eps"],
+        activation=config["projector_hidden_act"],
+        bias=config["multimodal_projector_bias"],
     )
     return VisionLanguage(
         eye=PaddedEye(tower=tower, bridge=merger, merge=int(merge), layers=feature_layer(config, tower.depth)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightscope.components.attention import Rope
+from weightscope.components.attention import Rope, Temperature
 from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.latent import LatentAttention
 from weightscope.components.feed_forward.moe import MixtureOfExperts, Stack
@@ -30,12 +30,19 @@ DEEPSEEK_V32 = DEEPSEEK | {
 
 
 def latent_attention(
-    config: Config, rope: Rope | None, *, index_rope: Rope | None = None, follows: bool = False, root: str = ""
+    config: Config,
+    rope: Rope | None,
+    *,
+    index_rope: Rope | None = None,
+    follows: bool = False,
+    root: str = "",
+    temperature: Temperature | None = None,
 ) -> LatentAttention:
     """Named `self_attn`, its ranks and head sizes as the config says.
 
     With an `index_rope` an indexer that turns by it chooses what a token sees (DeepSeek-V3.2); one that `follows` has
-    none and sees what the last indexer before it chose (GLM-5). How it is stored follows from the `root`.
+    none and sees what the last indexer before it chose (GLM-5). How it is stored follows from the `root`. Queries grow
+    by the `temperature` of their position (Mistral Small 4).
     """
     return LatentAttention(
         name="self_attn",
@@ -52,6 +59,7 @@ def latent_attention(
         indexer=None if index_rope is None else _indexer(config, index_rope),
         follows=follows,
         apart=root == APART,
+        temperature=temperature,
     )
 
 

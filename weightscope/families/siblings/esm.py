@@ -10,11 +10,13 @@ from weightscope.components.encoder import TokenEmbeddings
 from weightscope.components.encoder_heads import MaskedHead
 from weightscope.components.masked_embeddings import MaskedEmbeddings
 from weightscope.components.norm import Norm
+from weightscope.components.unused import Unused
 from weightscope.config import Config, Nullable
 from weightscope.families.common import Dims
 from weightscope.families.common.encoders import table, transform
 from weightscope.roles import Role
 from weightscope.sizes import Size
+from weightscope.storage.base import join
 from weightscope.storage.plain import Buffer
 
 ESM: dict[str, Any] = {
@@ -71,3 +73,9 @@ def vocabulary(config: Config, width: Size, norm: Norm) -> MaskedHead:
         decoder=Head(name="decoder", vocabulary=config["vocab_size"], width=width, tied=tied),
         copies=(),
     )
+
+
+def left_over(config: Config, prefix: str) -> Unused:
+    """The table of positions that ESM-2's checkpoints have beside their rotation."""
+    shape = (config["max_position_embeddings"], config["hidden_size"])
+    return Unused(name=join(prefix, "embeddings.position_embeddings"), shapes=(("weight", shape),))

@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from weightscope.components.attention import Attention, Axial, HeadNorms, Heads, Scores, Segments
+from weightscope.components.attention import Attention, HeadNorms, Heads, Scores, Segments
+from weightscope.components.attention.axial import Axial
 from weightscope.components.audio.ear import Ear
 from weightscope.components.base import Group, Repeat
 from weightscope.components.decoder import CausalLM

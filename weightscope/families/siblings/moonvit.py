@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from weightscope.components.attention import Axial, Segments
+from weightscope.components.attention import Segments
+from weightscope.components.attention.axial import Axial
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.projection import Projection

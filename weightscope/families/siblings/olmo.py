@@ -5,6 +5,7 @@ from __future__ import annotations
 from weightscope.components.attention import WholeNorms
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.sees import Sees
+from weightscope.components.base import Component
 from weightscope.components.decoder import Block
 from weightscope.config import Config
 from weightscope.families.common import Dims, rms_norms
@@ -13,11 +14,17 @@ from weightscope.roles import Role
 
 
 def post_norm_block(
-    config: Config, s: Dims, *, positions: Rope | None, sees: Sees, attended: str = "post_attention_layernorm"
+    config: Config,
+    s: Dims,
+    *,
+    positions: Rope | None,
+    sees: Sees,
+    attended: str = "post_attention_layernorm",
+    feed_forward: Component | None = None,
 ) -> Block:
-    """X + norm(attention(x)), then x + norm(mlp(x)); `attended` is the first norm's name on disk.
+    """X + norm(attention(x)), then x + norm(feed_forward(x)), an MLP unless told otherwise.
 
-    All queries together are normed, and all keys.
+    `attended` is the first norm's name on disk. All queries together are normed, and all keys.
     """
     norm, bias = rms_norms(config["rms_norm_eps"]), config["attention_bias"]
     return Block(
@@ -31,6 +38,6 @@ def post_norm_block(
         ),
         attention_out_norm=norm(attended, Role.POST_ATTENTION_NORM, s.width),
         feed_forward_norm=None,
-        feed_forward=gated_mlp(config, "mlp"),
+        feed_forward=feed_forward or gated_mlp(config, "mlp"),
         feed_forward_out_norm=norm("post_feedforward_layernorm", Role.POST_FEEDFORWARD_NORM, s.width),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention import Axial, Segments
+from weightscope.components.attention import Segments
+from weightscope.components.attention.axial import Axial
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.norm import LayerNorm
 from weightscope.components.projection import Projection
+from weightscope.components.unused import Unused
 from weightscope.components.vision.grid_tower import GridTower
 from weightscope.components.vision.merger import PatchMerger
 from weightscope.components.vision.raster import CentredPositions, PlanePatches
@@ -67,3 +69,19 @@ def tower(config: Config, eye: str, bridge: str, outputs: Size) -> GridTower:
         ),
         merge=int(vision["spatial_merge_size"]),
     )
+
+
+def left_over(config: Config, eye: str) -> Unused:
+    """What the published checkpoint has of SigLIP and the model does not use: a pooling head, positions of packs."""
+    vision = part(config, "vision_config", VISION)
+    width, inner = vision["hidden_size"], vision["intermediate_size"]
+    shapes = {
+        "embeddings.packing_position_embedding.weight": (Size(32768), width),
+        "head.probe": (Size(1), Size(1), width),
+        "head.attention.in_proj_weight": (3 * width, width), "head.attention.in_proj_bias": (3 * width,),
+        "head.attention.out_proj.weight": (width, width), "head.attention.out_proj.bias": (width,),
+        "head.layernorm.weight": (width,), "head.layernorm.bias": (width,),
+        "head.mlp.fc1.weight": (inner, width), "head.mlp.fc1.bias": (inner,),
+        "head.mlp.fc2.weight": (width, inner), "head.mlp.fc2.bias": (width,),
+    }  # fmt: skip
+    return Unused(name=eye, shapes=tuple(shapes.items()))

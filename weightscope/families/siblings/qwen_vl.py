@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from weightscope.components.attention import Attention, Axial, Heads, Segments
+from weightscope.components.attention import Attention, Heads, Segments
+from weightscope.components.attention.axial import Axial
 from weightscope.components.base import Component, Group
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.components.norm import Norm

@@ -97,7 +97,7 @@ def _speaker(config: Config, s: Dims, features: Size) -> SpeakerHead:
         delays=delays,
         embedding=Projection(name="feature_extractor", inputs=widths[-1] * 2, outputs=size, bias=True, role=role),
         last=Projection(name="classifier", inputs=size, outputs=size, bias=True, role=role),
-        objective=Objective(name="objective", width=size, speakers=Size(config.labels, "id2label")),
+        objective=Objective(name="objective", width=size, speakers=config.labels),
     )
 
 

@@ -6,11 +6,13 @@ from weightscope.components.embedding import Head
 from weightscope.components.encoder_heads import EncoderHead
 from weightscope.components.halves import Halves
 from weightscope.components.seq2seq import EncoderDecoder
+from weightscope.components.unused import Unused
 from weightscope.config import Config
 from weightscope.families.common.encoders import classes, last_end, transform
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.siblings.t5 import stack, table
 from weightscope.sizes import Size
+from weightscope.storage.base import join
 
 # Version 1.1 and Flan have a head of their own, which transformers 5 ties: what is stored decides.
 TIED, APART = "the head is the table", "a head of its own"
@@ -39,8 +41,16 @@ def t5_model(config: Config, root: str, *, scales: bool, everywhere: bool = Fals
         start=config["decoder_start_token_id"],
         scale=float(width) ** -0.5 if scales else 1.0,
         end=end,
+        extras=() if alone else (left_over(config, halves.name),),
         refused=said or not_computed(config, "an encoder-decoder", {"is_causal": None}),
     )
+
+
+def left_over(config: Config, prefix: str) -> Unused:
+    """A table of distances to the encoder, which Google's first checkpoints have and T5 does not use."""
+    name = join(prefix, "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias")
+    shape = (config["relative_attention_num_buckets"], config["num_heads"])
+    return Unused(name=name, shapes=(("weight", shape),))
 
 
 def heads_of(config: Config, width: Size) -> tuple[EncoderHead, ...]:

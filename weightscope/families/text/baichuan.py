@@ -1,6 +1,6 @@
 """Baichuan and Baichuan 2 (arXiv 2309.10305): Llama with q, k, v fused. Source: `BaichuanConfig`, both versions."""
 
-from weightscope.components.attention import Alibi
+from weightscope.components.attention.alibi import Alibi
 from weightscope.components.decoder import CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, rms_norms, rotary

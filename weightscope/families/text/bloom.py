@@ -1,6 +1,6 @@
 """BLOOM (arXiv 2211.05100): ALiBi for positions, a norm after the embedding. Source: `BloomConfig` of transformers."""
 
-from weightscope.components.attention import Alibi
+from weightscope.components.attention.alibi import Alibi
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible

@@ -6,7 +6,7 @@ from weightscope.components.attention.axes import TimeLastRope
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import LLAMA, Dims, causal_lm, rms_norms, rotary, visible
-from weightscope.families.common.layer_types import layer_types
+from weightscope.families.common.layer_types import DENSE, MIXTURES, SPARSE, layer_types
 from weightscope.families.common.mixtures import STACKED
 from weightscope.families.common.parts import four_projections, gated_mlp, pre_norm_block, self_attention
 from weightscope.families.registry import family
@@ -22,8 +22,6 @@ ERNIE = LLAMA | {
     "moe_norm_min": Nullable(float, 1e-12), "mlp_layer_types": Nullable(list),
 }  # fmt: skip
 ATTRIBUTES = {"num_experts": "moe_num_experts", "num_experts_per_tok": "moe_k"}
-SPARSE, DENSE = "sparse", "dense"
-KINDS = {SPARSE: SPARSE, DENSE: DENSE}
 SECTIONS = (22, 22, 20)
 
 
@@ -34,7 +32,7 @@ def ernie4_5_vl_moe_text(config: Config, root: str) -> CausalLM:
     rope = TimeLastRope(**asdict(rotary(config, s.head_dim, interleaved=True, sections=SECTIONS)))
     scaling, projections = rope.scaling.kind, four_projections(qkv_bias=bias, o_bias=bias)
     attention = self_attention(s, projections, positions=rope, sees=visible(config))
-    kinds = layer_types(config, lambda i: SPARSE if i else DENSE, key="mlp_layer_types", known=KINDS)
+    kinds = layer_types(config, lambda i: SPARSE if i else DENSE, key="mlp_layer_types", known=MIXTURES)
     mixed, dense = mixture(config, root), gated_mlp(config, "mlp", bias=bias)
 
     def layer(i: int) -> Block:

@@ -1,6 +1,7 @@
 """Falcon (arXiv 2311.16867). Sources: `FalconConfig` of transformers; `RWConfig` of the first releases, 40B and 7B."""
 
-from weightscope.components.attention import Alibi, Attention, Heads
+from weightscope.components.attention import Attention, Heads
+from weightscope.components.attention.alibi import Alibi
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config
 from weightscope.families.common import Output, causal_lm, layer_norms, rotary, token_embedding, visible

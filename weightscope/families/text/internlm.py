@@ -1,6 +1,6 @@
-"""What is Llama in all but name, published with code of its own: InternLM, XVERSE.
+"""What is Llama in all but name, published with code of its own: InternLM, openPangu, XVERSE.
 
-Sources: `InternLMConfig` (internlm-chat-7b, internlm-20b), `XverseConfig`.
+Sources: `InternLMConfig` (internlm-chat-7b, internlm-20b), `PanguEmbeddedConfig`, `XverseConfig`.
 """
 
 from weightscope.components.attention import Rope, Scaling
@@ -14,6 +14,10 @@ from weightscope.roles import Role
 
 INTERNLM = LLAMA | {"vocab_size": 103168, "bias": True, "rotary": Nullable(dict)}
 ROTARY = {"type": "origin", "base": 10000.0, "scaling_factor": 1.0}
+PANGU = LLAMA | {
+    "vocab_size": 153376, "intermediate_size": 12800, "num_hidden_layers": 34, "num_key_value_heads": 8, "bias": True,
+    "max_position_embeddings": 32768, "rms_norm_eps": 1e-5, "rope_theta": 16000000.0,
+}  # fmt: skip
 XVERSE = LLAMA | {
     "vocab_size": 100278, "hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40,
     "num_attention_heads": 40, "max_position_embeddings": 8192, "bias": False, "quantization_bit": Nullable(int),
@@ -26,6 +30,12 @@ def internlm(config: Config, root: str) -> CausalLM:
     said = config.nested("rotary").with_defaults(ROTARY) if config["rotary"] else None
     size = Dims.of(config).head_dim
     return _decoder(config, root, bias=config["bias"], rope=_rope(config, said, size) if said else rotary(config, size))
+
+
+@family("PanguEmbedded", roots=("model", ""), defaults=PANGU)
+def pangu_embedded(config: Config, root: str) -> CausalLM:
+    """`bias` is on all four projections."""
+    return _decoder(config, root, bias=config["bias"], rope=rotary(config, Dims.of(config).head_dim))
 
 
 @family("xverse", roots=("model", ""), defaults=XVERSE)

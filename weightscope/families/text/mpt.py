@@ -1,6 +1,7 @@
 """MPT (MosaicML 2023): ALiBi, and no bias anywhere. Source: `MptConfig` of transformers."""
 
-from weightscope.components.attention import Alibi, Scores
+from weightscope.components.attention import Scores
+from weightscope.components.attention.alibi import Alibi
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
 from weightscope.families.common import DECODER, Dims, Output, causal_lm, layer_norms, token_embedding, visible

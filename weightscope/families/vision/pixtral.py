@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from weightscope.components.attention import Axial, Segments
+from weightscope.components.attention import Segments
+from weightscope.components.attention.axial import Axial
 from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.vision.packed_tower import PackedTower

@@ -9,12 +9,12 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.quantization.common.biased import WRITERS, Biased
 from weightscope.quantization.common.coverage import EXPERT, left_open, may_leave_experts, oriented, turned
 from weightscope.quantization.common.marks import ANCHORED, PACKED, Signature, mark_beside, of_weight, signature_of
 from weightscope.quantization.common.method import (
-    FLOATS,
     Method,
     is_matrix,
     module_of,

@@ -21,21 +21,6 @@ def e2m1(packed: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """Float32 weights [..., 2N] of codes in bytes [..., N], the lower half of a byte first, times float32 scales.
 
     Scales [..., G] are those of groups of 2N / G consecutive weights.
-    """
-    return scaled_nibbles(packed, scales, E2M1)
-
-
-def e8m0(exponents: torch.Tensor) -> torch.Tensor:
-    """Float32 powers of two [...] of bytes [...]: 2^(byte - 127); 255 is NaN."""
-    import torch
-
-    return to_float32(exponents.view(torch.float8_e8m0fnu))
-
-
-def scaled_nibbles(
-    packed: torch.Tensor, scales: torch.Tensor, values: tuple[float, ...], *, high_first: bool = False
-) -> torch.Tensor:
-    """What the 16 `values` are for codes in bytes [..., N], times float32 scales [..., G] of their groups: [..., 2N].
 
     Raises:
         ValueError: rows of packed codes and of scales are not equally many, or groups do not divide a row.
@@ -46,16 +31,23 @@ def scaled_nibbles(
     if scales.shape[:-1] != packed.shape[:-1] or not scales.shape[-1] or shape[-1] % scales.shape[-1]:
         raise ValueError(f"codes for {list(shape)} weights have scales of {list(scales.shape)}")
     codes, factors = rows_of(packed.view(torch.uint8)), rows_of(scales)
-    table = pairs(values, high_first=high_first) if packed.device.type == "cpu" else None
+    table = pairs(E2M1) if packed.device.type == "cpu" else None
 
     def fill(rows: slice, out: torch.Tensor) -> None:
         if table is None:
-            out.copy_(torch.tensor(values, device=packed.device)[nibbles(codes[rows], high_first=high_first).int()])
+            out.copy_(torch.tensor(E2M1, device=packed.device)[nibbles(codes[rows]).int()])
         else:
             torch.index_select(table, 0, codes[rows].int().view(-1), out=out.view(torch.int64).view(-1))
         scaled(out, factors[rows])
 
     return by_slabs(shape, packed.device, fill)
+
+
+def e8m0(exponents: torch.Tensor) -> torch.Tensor:
+    """Float32 powers of two [...] of bytes [...]: 2^(byte - 127); 255 is NaN."""
+    import torch
+
+    return to_float32(exponents.view(torch.float8_e8m0fnu))
 
 
 def scaled(values: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
@@ -65,9 +57,9 @@ def scaled(values: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache(maxsize=8)
-def pairs(values: tuple[float, ...], *, high_first: bool) -> torch.Tensor:
+def pairs(values: tuple[float, ...]) -> torch.Tensor:
     """The two float32 values of each of the 256 bytes, side by side as one number of 64 bits."""
     import torch
 
-    both = torch.tensor(values)[nibbles(torch.arange(256, dtype=torch.uint8)[:, None], high_first=high_first).int()]
+    both = torch.tensor(values)[nibbles(torch.arange(256, dtype=torch.uint8)[:, None]).int()]
     return both.view(torch.int64).flatten()

@@ -10,8 +10,6 @@ import msgspec
 from weightscope.roles import Role
 from weightscope.storage.base import Kind, Scheme, Stored
 
-# What weights have that are not quantized.
-FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 # What scales and zero points have that are plain numbers.
 SCALES = frozenset({"F32", "F16", "BF16"})
 # Norms that may have a row for each head.

@@ -139,7 +139,7 @@ def _fill(words: torch.Tensor, bits: int, rows: slice, out: torch.Tensor) -> Non
 
     words, columns, half = words[rows].contiguous(), out.shape[-1], 1 << (bits - 1)
     if bits == BYTE // 2 and words.device.type == "cpu" and columns * bits == words.shape[-1] * WORD:
-        table = pairs(tuple(map(float, range(-half, half))), high_first=False)
+        table = pairs(tuple(map(float, range(-half, half))))
         torch.index_select(table, 0, words.view(torch.uint8).int().view(-1), out=out.view(torch.int64).view(-1))
     elif bits == BYTE:
         out.copy_(words.view(torch.uint8)[:, :columns]).sub_(half)

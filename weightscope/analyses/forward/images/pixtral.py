@@ -36,11 +36,14 @@ class Whole(msgspec.Struct, frozen=True):
 
     patch_size: Patch | None = None
     spatial_merge_size: Patch | None = None
+    processor_class: str = ""
 
     @property
     def square(self) -> int | None:
-        """Its side in pixels; None where the file says nothing of it."""
-        if self.patch_size is None and self.spatial_merge_size is None:
+        """Its side in pixels; None where the file says nothing of it, or the class does not pass it on."""
+        if self.processor_class == "LightOnOcrProcessor" or (
+            self.patch_size is None and self.spatial_merge_size is None
+        ):
             return None
         return (self.patch_size or 16) * (self.spatial_merge_size or 1)
 

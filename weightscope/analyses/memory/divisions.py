@@ -1,0 +1,90 @@
+"""What tensor ranks divide evenly: heads, the inner width of MLPs, and rows of the vocabulary, as vLLM wants them.
+
+The rules are those of vLLM 0.33.0: `verify_with_parallel_config` in `vllm/config/model.py`, `divide` in
+`vllm/model_executor/layers/linear.py`, `pad_vocab_size` in `vocab_parallel_embedding.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from weightscope.analyses.memory.kept import Kept
+from weightscope.analyses.memory.loading import Loading
+from weightscope.analyses.memory.ranks import APART, Ranks
+from weightscope.components.attention.compressed import CompressedAttention
+from weightscope.components.attention.latent import LatentAttention
+from weightscope.components.attention.softmax import Attention
+from weightscope.components.base import Component
+from weightscope.components.state import State
+from weightscope.roles import Role
+
+HEADED = frozenset({"keys_and_values", "cross_keys_and_values", "latent", "compressed_keys", "recurrence"})
+INNER = frozenset({Role.GATE_PROJ, Role.UP_PROJ})
+# The vocabulary gets rows of zeros until it is a multiple of this.
+VOCABULARY_STEP = 64
+
+
+def undivided(kept: Iterable[Kept], loaded: Loading, ranks: Ranks) -> tuple[str, ...]:
+    """What the tensor ranks cannot divide, in words: heads that are kept, or else what only multiplies."""
+    states = {_heads(state, part) for part, state in _headed(kept) if _splits(state, ranks.tensor)}
+    return tuple(sorted(states)) or tuple(_odd(loaded, ranks))
+
+
+def repeated(kept: Iterable[Kept], ranks: Ranks) -> Iterator[str]:
+    """What several tensor ranks keep alike, in words."""
+    found = {
+        f"{_heads(state, part)}: {ranks.tensor // state.parts:,} ranks keep the same"
+        for part, state in _headed(kept)
+        if state.parts < ranks.tensor and not _splits(state, ranks.tensor)
+    }
+    yield from sorted(found)
+
+
+def _splits(state: State, ranks: int) -> bool:
+    """Whether a head would be divided: more ranks than heads keep each key several times, but no recurrence."""
+    repeats = state.kind != "recurrence" and ranks % state.parts == 0
+    return state.parts % ranks != 0 and not repeats
+
+
+def _headed(kept: Iterable[Kept]) -> Iterator[tuple[Kept, State]]:
+    """What is divided by heads, if it is divided."""
+    for part in kept:
+        headed = (state for state in part.states if state.kind in HEADED and state.parts)
+        yield from ((part, state) for state in headed if not part.auxiliary)
+
+
+def _heads(state: State, part: Kept) -> str:
+    kind = state.kind.replace("_", " ")
+    return f"the {kind} of {part.part}" if state.parts == 1 else f"{kind} of {state.parts:,} heads"
+
+
+def _odd(loaded: Loading, ranks: Ranks) -> Iterator[str]:
+    """What is no multiple of the ranks that divide it, each once."""
+    found: dict[str, None] = {}
+    for group in loaded.groups:
+        owner = loaded.owners.get(group.template)
+        if owner is None or group.section in APART:
+            continue
+        among = ranks.tensor // ranks.expert if group.chosen != (1, 1) else ranks.tensor
+        for number, words in _divided(owner, frozenset(group.roles)):
+            if number % among:
+                found[words.format(number)] = None
+    yield from found
+
+
+def _divided(owner: Component, roles: frozenset[Role]) -> Iterator[tuple[int, str]]:
+    """What of a component's matrices of these roles tensor ranks divide, and words for so many."""
+    sizes = owner.sizes()
+    if Role.O_PROJ in roles:
+        match owner:
+            case Attention():
+                yield int(owner.heads.count), "{:,} attention heads"
+            case LatentAttention() | CompressedAttention():
+                yield int(owner.heads), "{:,} attention heads"
+            case _:
+                pass
+    for role in INNER & roles & sizes.keys():
+        yield int(sizes[role][0]), "the {:,} elements within an MLP"
+    if Role.TOKEN_EMBEDDING in roles & sizes.keys():
+        rows = int(sizes[Role.TOKEN_EMBEDDING][0])
+        yield -(-rows // VOCABULARY_STEP) * VOCABULARY_STEP, "the {:,} rows of the padded vocabulary"
