@@ -34,7 +34,7 @@ def training_facts(training: Training, *, exact: bool) -> Iterator[tuple[str, st
         yield "Activations", f"about {kept} more in a step, {again} with activation checkpointing"
     if whole := training.with_activations:
         kept, again = words.size(whole.kept, exact=exact), words.size(whole.checkpointed, exact=exact)
-        yield "Together", f"about {kept} with activations, {again} with activation checkpointing"
+        yield "Together", f"about {kept} with activations, {again} with checkpointing"
 
 
 def training_table(training: Training) -> Table:

@@ -205,10 +205,10 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         freed = (last.saves(step) or 0) - last.entering(step) if last else 0
         # What experts gave is free when the backward pass is within them.
         within = max(moment.elements for moment in self.expert.backward(of_experts)) - width
-        # What they gave, times its share and put in order, and its gradient, while the stream and their input live.
-        copies = (2 if self.shared and not step.shared_first else 3) * step.widths.shares + (
-            0 if of_experts.learned.whole else 1
-        )
+        # What they gave times its share, and the same in order or its gradient; where a share is wide, cast before.
+        # The layer's stream and what enters live beside them.
+        shares = step.widths.shares
+        copies = (2 if shares == 1 else 3) * shares + (0 if of_experts.learned.whole else 1)
         return (
             Moment(elements=2 * int(self.width) + chosen * width * copies - freed),
             Moment(elements=chosen * width * 3 * step.widths.shares - freed),
