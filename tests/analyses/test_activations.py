@@ -1,8 +1,7 @@
 """The estimate of activations is within a tenth of the peak that torch's profiler measures of transformers' pass.
 
 Mixtures run with the experts' grouped product, which is what transformers chooses. On the CPU attention keeps no scores
-where keys and values have heads of one size; other heads, and scores that are capped, go by kernels that do, and are
-not measured here.
+where keys and values have heads of one size; other heads go by kernels that do, and are not measured here.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", LLAMA),
     "llama-as-many-keys": ("Llama", LLAMA | {"intermediate_size": 256, "num_key_value_heads": 8}),
     "llama-wide-attention": ("Llama", LLAMA | {"intermediate_size": 256}),
-    "llama-large-vocabulary": ("Llama", LLAMA | {"vocab_size": 400_000}),
+    "llama-large-vocabulary": ("Llama", LLAMA | {"vocab_size": 300_000}),
     "qwen3": ("Qwen3", LLAMA),
     "mistral": ("Mistral", LLAMA | {"sliding_window": None}),
     "phi3": ("Phi3", LLAMA),
@@ -74,7 +73,7 @@ def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     path = config_of(model, tmp_path)
     model.to(getattr(torch, dtype))
-    most = 64 if "vocabulary" in name else TOKENS
+    most = 48 if "vocabulary" in name else TOKENS
     for tokens, batch in ((most, 1), (most // 4, 3)):
         ids = torch.arange(batch * tokens).reshape(batch, tokens) % 1000
         found = weightscope.open(path).memory(context=tokens, batch=batch, dtype=dtype).activations
@@ -83,12 +82,22 @@ def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -
         assert found.prefill == pytest.approx(measured(model, ids), rel=0.1)
 
 
-# Models that no formula was made for: each measured type, narrow or with a wide MLP, of one long text or several short.
-SHAPES: tuple[tuple[dict[str, Any], int, int], ...] = (({}, 384, 1), ({"intermediate_size": 1024}, 96, 4))
-# Narrow MLPs, which these do not have, would leave small tables and kernels' own copies a tenth of the whole.
-WIDE_ONLY = {
+# Models that no formula was made for: each measured type with narrow MLPs in bfloat16, where attention decides and
+# much is in float32, and with wide ones in float32.
+SHAPES: tuple[tuple[str, dict[str, Any], int, int], ...] = (
+    ("bfloat16", {"intermediate_size": 32}, 128, 3),
+    ("float32", {"intermediate_size": 1024}, 96, 4),
+)
+# A CPU's kernels copy keys and values that are no float32. Where those are a tenth of the whole, MLPs are wider, or as
+# many heads share them; or all is in float32.
+IN_FLOAT32 = frozenset({"git", "gpt_neox", "opt", "persimmon"})
+# The indexer's heads are as wide as needs be for the part of them that is rotated.
+INDEXED = {"index_head_dim": 64}
+CHANGED: dict[str, dict[str, Any]] = {
+    "falcon": {"num_attention_heads": 24},
     "gemma3_text": {"intermediate_size": 1536},
-    "gpt_neox": {"intermediate_size": 3072},
+    "gemma4_unified_text": {"intermediate_size": 1024},
+    "olmo": {"num_attention_heads": 12},
     "qwen2_moe": {"intermediate_size": 1024, "hidden_size": 384},
 }
 
@@ -103,28 +112,34 @@ def assert_within_a_tenth(tiny: Tiny, dtype: str, tokens: int, batch: int, direc
     assert found.prefill == pytest.approx(measured(model, ids), rel=0.1), (tiny.name, tokens, found.widest)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", sorted(PASSES))
-def test_types_and_sizes_that_were_held_out(name: str, dtype: str, tmp_path: Path) -> None:
-    for changed, tokens, batch in SHAPES:
-        tiny = scaled(name, **(changed | WIDE_ONLY.get(name, {})))
-        assert_within_a_tenth(tiny, dtype, tokens, batch, tmp_path)
+def test_types_and_sizes_that_were_held_out(name: str, tmp_path: Path) -> None:
+    for dtype, changed, tokens, batch in SHAPES:
+        tiny = scaled(name, **(changed | INDEXED | CHANGED.get(name, {})))
+        assert_within_a_tenth(tiny, "float32" if name in IN_FLOAT32 else dtype, tokens, batch, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["gemma2", "gpt_oss", "bloom", "deepseek_v32"])
+def test_scores_grow_with_the_square_of_the_context(name: str, dtype: str, tmp_path: Path) -> None:
+    assert_within_a_tenth(scaled(name, **INDEXED), dtype, 512, 1, tmp_path)
 
 
 def experts_of(name: str) -> str:
-    """The key of their inner width, or nothing where there are none."""
+    """The key of their inner width, or nothing where there are none, or several."""
     keys = scaled(name).keys
-    if "moe_intermediate_size" in keys:
+    if isinstance(keys.get("moe_intermediate_size"), int):
         return "moe_intermediate_size"
     return "intermediate_size" if "num_local_experts" in keys else ""
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", [name for name in sorted(PASSES) if experts_of(name)])
-def test_mixtures_of_small_experts(name: str, dtype: str, tmp_path: Path) -> None:
+def test_mixtures_of_small_experts(name: str, tmp_path: Path) -> None:
     """What experts give, times its share in float32 or not, is more than what they compute."""
-    tiny = scaled(name, **{experts_of(name): 32, "hidden_size": 384})
-    assert_within_a_tenth(tiny, dtype, 96, 4, tmp_path)
+    # Sections of a rotation would no longer add up to a head of another width.
+    width = {} if name == "glm4v_moe_text" else {"hidden_size": 384}
+    tiny = scaled(name, **({experts_of(name): 32} | width | INDEXED))
+    assert_within_a_tenth(tiny, "bfloat16", 96, 4, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +148,9 @@ def test_mixtures_of_small_experts(name: str, dtype: str, tmp_path: Path) -> Non
         ("mamba", "mamba layers need far more in plain torch than in their GPU kernels"),
         ("qwen3_next", "delta_net layers need far more in plain torch than in their GPU kernels"),
         ("rwkv", "time_mix layers need far more in plain torch than in their GPU kernels"),
-        ("gemma2", "a pass of gemma2 was not measured"),
+        ("dbrx", "a pass of dbrx was not measured"),
+        ("step3p5", "a pass of step3p5 was not measured"),
+        ("falcon-grouped-untied", "attention of this kind was not measured in falcon"),
     ],
 )
 def test_what_was_not_measured_is_refused_by_name(name: str, why: str, tmp_path: Path) -> None:

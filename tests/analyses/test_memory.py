@@ -113,6 +113,26 @@ def test_an_undeclared_type_has_weights_and_no_state() -> None:
     assert found.notes == ("The decode state is not known: no family declares this model type.",)
 
 
+def test_an_index_alone_of_an_undeclared_type_has_the_weights_that_it_names(tmp_path: Path) -> None:
+    """16.1 GB of a language model with a vision encoder of its own; without a total nothing tells."""
+    index = tmp_path / "model.safetensors.index.json"
+    names = {"a.weight": "model-00001-of-00001.safetensors"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "undeclared"}))
+    index.write_text(json.dumps({"metadata": {"total_size": 16_103_047_168}, "weight_map": names}))
+    assert weightscope.open(index).memory().weights.loaded == 16_103_047_168
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    with pytest.raises(weightscope.WeightscopeError, match="the index has no total_size"):
+        weightscope.open(index).memory()
+
+
+def test_what_keeps_no_state_has_no_table_of_contexts(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(BY_NAME["google-bert/bert-base-uncased"]["config"]))
+    status, out, _ = run("memory", tmp_path / "config.json", "--gpu", "t4")
+    assert status == 0
+    assert "At most" not in out
+    assert "Batch" not in out
+
+
 def test_an_adapter_counts_beside_its_base() -> None:
     adapters = ROOT / "fixtures" / "adapters"
     base = weightscope.open(adapters / "bases" / "llama").memory(context=10)
@@ -331,6 +351,19 @@ MATRIX = {
     "fp8": 8192 * 8192 + 64 * 64 * 2,
     # A scale of one byte for each 16, one float32 for the matrix and one for its inputs.
     "modelopt": 8192 * 8192 // 2 + 8192 * 512 + 8,
+    "auto-round": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    # A scale and a zero point of 2 bytes for each group of 64.
+    "hqq": 8192 * 8192 // 2 + 8192 * 128 * 4,
+    "mxfp8": 8192 * 8192 + 8192 * 256,
+    # Scales of rows are more for q_proj alone: half of them for each of the two matrices.
+    **dict.fromkeys(("bitsandbytes-8bit", "fbgemm-fp8"), 8192 * 8192 + 8192 * 4 // 2),
+    **dict.fromkeys(("fp8-dynamic", "w8a8", "torchao", "quanto"), 8192 * 8192 + 8192 * 2 // 2),
+    "w4a16": 8192 * 8192 // 2 + 8192 * 64 * 2,
+    "w4a16-asym": 8192 * 8192 // 2 + 8192 * 64 * 2 + 8192 * 64 // 2,
+    "w8a16": 8192 * 8192 + 8192 * 64 * 2,
+    "nvfp4": 8192 * 8192 // 2 + 8192 * 512,
+    "nvfp4a16": 8192 * 8192 // 2 + 8192 * 512,
+    "mxfp4a16": 8192 * 8192 // 2 + 8192 * 256,
 }
 
 

@@ -13,6 +13,7 @@ import transformers
 
 import weightscope
 from tests.check.planting import Plant
+from tests.families.tiny import TINY
 
 # Each with the root of its names and its token embedding.
 FAMILIES = {
@@ -104,6 +105,20 @@ def test_a_pass_reads_through_a_prefix(name: str, saved: Any, tmp_path: Path) ->
         expected = oracle(torch.tensor([[3, 4, 5]])).logits[0]
     result = weightscope.open(plant.write()).forward([3, 4, 5])
     assert torch.allclose(torch.as_tensor(result.logits), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("gpt_neox", "_orig_mod."), ("gpt_neox", "model."), ("step3p5", "module.")]
+)
+def test_a_prefix_before_the_other_spelling(name: str, prefix: str, saved: Any, tmp_path: Path) -> None:
+    """Names as transformers 5 holds them, which the type is not published with: a head's, and those without a root."""
+    plant = Plant.of(saved(name), tmp_path)
+    right = weightscope.open(saved(name)).parameters
+    held = next(tiny for tiny in TINY if tiny.name == name).build().state_dict()
+    plant.tensors = {f"{prefix}{tensor}": value for tensor, value in held.items()}
+    (finding,) = (finding for finding in plant.findings() if finding.severity != "info")
+    assert finding.code == "prefix-mismatch"
+    assert weightscope.open(tmp_path).parameters.total == right.total
 
 
 @families

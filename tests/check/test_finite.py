@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import weightscope
+from tests.check.planting import Plant
 from weightscope.analyses.stats.reading import CHUNK, Source
 from weightscope.analyses.stats.skimming import judge, skim
 
@@ -88,3 +90,15 @@ def test_values_of_what_has_none(name: str, tmp_path: Path, run: Any) -> None:
     code, out, err = run("check", "--values", tmp_path / name)
     assert (code, out) == (2, "")
     assert "--values needs weights, and there are none here" in err
+
+
+def test_an_infinite_bound_clamps_nothing(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """As transformers makes them (Gemma 4); NaN stays an error."""
+    plant = Plant.of(saved("gemma4-clipped"), tmp_path)
+    bounds = [name for name in plant.tensors if name.endswith("up_proj.output_max")]
+    assert np.isinf(plant.tensors[bounds[0]].item())
+    assert [finding for finding in plant.findings(values=True) if finding.code == "non-finite"] == []
+    assert [finding for finding in weightscope.open(tmp_path).stats().findings if finding.code == "non-finite"] == []
+    plant.tensors[bounds[0]].fill_(float("nan"))
+    (finding,) = (finding for finding in plant.findings(values=True) if finding.code == "non-finite")
+    assert finding.tensors == (bounds[0],)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope
+from tests.altered import altered
 from tests.families.tiny import DEEPSEEK, ENDS, GPT2, LLAMA, TINY, YARN, Tiny
 from tests.families.tiny_hybrids import PERTURBED
 from weightscope.ranges import template_of
@@ -102,11 +104,13 @@ def test_every_kind_of_tensor_matters(name: str, saved: Callable[[str], Path], t
         layers.setdefault(re.sub(r"experts\.\d+", "experts.{}", tensor), []).append(tensor)
     kinds = {template_of(names[0])[0]: names for names in layers.values()}
 
+    shutil.copy(saved(name) / "model.safetensors", tmp_path)
+    model = weightscope.open(tmp_path)
+
     def logits(changed: list[str]) -> torch.Tensor:
         noise = torch.Generator().manual_seed(1)
-        new = {n: t + torch.rand(t.shape, generator=noise) if n in changed else t for n, t in tensors.items()}
-        save_file(new, tmp_path / "model.safetensors")
-        return weightscope.open(tmp_path).forward(TOKENS).logits
+        with altered(tmp_path, {n: tensors[n] + torch.rand(tensors[n].shape, generator=noise) for n in changed}):
+            return model.forward(TOKENS).logits
 
     before = logits([])
     unmoved = {kind for kind, names in kinds.items() if torch.allclose(logits(names), before, atol=1e-5)}

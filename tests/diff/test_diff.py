@@ -109,6 +109,15 @@ def test_rounding_is_no_training(one: torch.dtype, other: torch.dtype, tmp_path:
     assert not found.ok
 
 
+@pytest.mark.parametrize("name", ["wav2vec2", "zamba2"])
+def test_rounding_of_what_a_weight_is_computed_from(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """A length and a direction, a matrix and a LoRA: what follows from rounded ones is not rounded itself."""
+    shutil.copytree(saved(name), tmp_path, dirs_exist_ok=True)
+    tensors = load_file(tmp_path / "model.safetensors")
+    save_file({key: tensor.bfloat16() for key, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    assert diff(saved(name), tmp_path).verdict.kind == "rounded"
+
+
 def test_a_fine_tune_with_a_frozen_part(base: Path, tmp_path: Path) -> None:
     def train(t: Tensors) -> None:
         torch.manual_seed(1)

@@ -163,7 +163,7 @@ MLLAMA_BRIDGE = ("hidden_size", "vision_output_dim", "intermediate_layers_indice
 GLM = ("glm4v", "glm4v_moe", "glm46v", "glm_ocr", "paddleocr_vl")
 # Keys without which a config.json describes no model, whatever defaults its class has.
 QWEN_EYES = (
-    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen2_5_omni_thinker",
+    "exaone4_5", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen2_5_omni_thinker",
     "qwen3_omni_moe_thinker",
 )  # fmt: skip
 NEEDED = "lacks '"

@@ -14,6 +14,7 @@ from safetensors import safe_open
 
 import weightscope
 from tests.checkpoint import test_megatron_models, test_original_releases
+from tests.families import test_gte
 from tests.families.remote_code import REMOTE
 from tests.families.remote_eyes import BY_INDEX, REMOTE_TOWERS, WHOLE_SIZE
 from tests.families.tiny import TINY, Tiny
@@ -31,7 +32,7 @@ BY_PARTS = {
     "perception_lm": ("3 tiny, timm's tower in 4 sizes", "3 tiny around timm's tower"),
 }
 # Types of other makers' own files: tests spell a tiny model of transformers anew.
-RESPELLED = test_original_releases.ORACLES | test_megatron_models.ORACLES
+RESPELLED = test_original_releases.ORACLES | test_megatron_models.ORACLES | test_gte.ORACLES
 every_tiny = pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
 
 

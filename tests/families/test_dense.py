@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import weightscope
+from tests.altered import altered
 from tests.components.test_logits import TOKENS
 from tests.families.tiny import Tiny
 from tests.families.tiny_dense import TINY_DENSE
@@ -229,11 +231,13 @@ def test_every_tensor_matters(tiny: Tiny, saved: Callable[[str], Path], tmp_path
     for tensor in tensors:
         kinds.setdefault(template_of(tensor)[0], []).append(tensor)
 
+    shutil.copy(saved(tiny.name) / "model.safetensors", tmp_path)
+    model = weightscope.open(tmp_path)
+
     def output(changed: list[str]) -> torch.Tensor:
         noise = torch.Generator().manual_seed(1)
-        new = {n: t + torch.rand(t.shape, generator=noise) if n in changed else t for n, t in tensors.items()}
-        save_file(new, tmp_path / "model.safetensors")
-        found = weightscope.open(tmp_path).forward(TOKENS).output
+        with altered(tmp_path, {n: tensors[n] + torch.rand(tensors[n].shape, generator=noise) for n in changed}):
+            found = model.forward(TOKENS).output
         assert found is not None
         return found
 

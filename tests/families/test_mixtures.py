@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 import weightscope
+from tests.altered import altered
 from tests.families.tiny import TINY, Tiny
 from tests.families.tiny_mixtures import GPT_OSS, TINY_MIXTURES
 from weightscope.analyses.forward import stream
@@ -104,11 +105,13 @@ def test_every_tensor_matters(name: str, saved: Callable[[str], Path], tmp_path:
     for tensor in tensors:
         kinds.setdefault(template_of(tensor)[0], []).append(tensor)
 
+    shutil.copy(saved(name) / "model.safetensors", tmp_path)
+    model = weightscope.open(tmp_path)
+
     def logits(changed: list[str]) -> torch.Tensor:
         noise = torch.Generator().manual_seed(1)
-        new = {n: t + torch.rand(t.shape, generator=noise) if n in changed else t for n, t in tensors.items()}
-        save_file(new, tmp_path / "model.safetensors")
-        return weightscope.open(tmp_path).forward(TOKENS).logits
+        with altered(tmp_path, {n: tensors[n] + torch.rand(tensors[n].shape, generator=noise) for n in changed}):
+            return model.forward(TOKENS).logits
 
     before = logits([])
     unmoved = [kind for kind, names in kinds.items() if torch.allclose(logits(names), before, atol=1e-5)]

@@ -39,6 +39,7 @@ DEBERTA_V3: dict[str, Any] = DEBERTA | {
 LAYOUT: dict[str, Any] = BERT | {"max_2d_position_embeddings": 50}
 PROTEIN: dict[str, Any] = TYPELESS | {"pad_token_id": 1, "mask_token_id": 88, "eos_token_id": 2}
 LONG: dict[str, Any] = ROBERTA | {"attention_window": [4, 8, 4], "sep_token_id": 3}
+GTE: dict[str, Any] = TYPELESS | {"type_vocab_size": 3, "pad_token_id": 0}
 MPNET: dict[str, Any] = TYPELESS | {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
 COMMON = ("Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 TINY_KIN = [
@@ -101,6 +102,9 @@ TINY_KIN = [
     Tiny("jina_embeddings_v3", "JinaEmbeddingsV3", ROBERTA, "ForMaskedLM"),
     Tiny("jina_embeddings_v3-untied", "JinaEmbeddingsV3", ROBERTA | {"tie_word_embeddings": False}, "ForMaskedLM"),
     *headed("jina_embeddings_v3", "JinaEmbeddingsV3", ROBERTA, *COMMON[:4]),
+    Tiny("gte", "Gte", GTE, "ForMaskedLM"),
+    Tiny("gte-untied-no-types", "Gte", GTE | {"tie_word_embeddings": False, "type_vocab_size": 0}, "ForMaskedLM"),
+    *headed("gte", "Gte", GTE, *COMMON[:3]),
     Tiny("eurobert", "EuroBert", EURO, "ForMaskedLM"),
     Tiny("eurobert-tied", "EuroBert", EURO | {
         "tie_word_embeddings": True, "mlp_bias": True, "attention_bias": True, "head_dim": 10,

@@ -34,6 +34,7 @@ DELTA = TEXT | turning(2, 1, 1, partial_rotary_factor=0.5, mrope_interleaved=Tru
 SHARED = EXPERTS | {"shared_expert_intermediate_size": 18}
 PLAIN = {key: value for key, value in LEARNED.items() if key != "deepstack_visual_indexes"}
 WHOLE = "ForConditionalGeneration"
+KINDS = ["sliding_attention", "full_attention", "sliding_attention"]
 SIGLIP = {key: value for key, value in VISION.items() if key != "model_type"}
 TINY_VISION = [
     Tiny("siglip_vision_model", "SiglipVision", SIGLIP, "Model"),
@@ -44,6 +45,11 @@ TINY_VISION = [
     }, WHOLE),
     Tiny("qwen2_5_vl", "Qwen2_5_VL", IDS | {
         "text_config": TEXT | turning(1, 1, 2), "vision_config": WINDOWS,
+    }, WHOLE),
+    Tiny("exaone4_5", "Exaone4_5_", {
+        "image_token_id": 95, "video_token_id": 96, "text_config": TEXT | {
+            "model_type": "exaone4", "sliding_window": 5, "layer_types": KINDS,
+        }, "vision_config": WINDOWS | {"num_key_value_heads": 2},
     }, WHOLE),
     Tiny("qwen3_vl", "Qwen3VL", IDS | {"text_config": HEADS, "vision_config": LEARNED}, WHOLE),
     Tiny("qwen3_vl-tied", "Qwen3VL", IDS | {

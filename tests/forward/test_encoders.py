@@ -13,6 +13,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import weightscope
+from tests.altered import altered
 from tests.families.tiny import Tiny
 from tests.families.tiny_encoders import TINY_ENCODERS
 from tests.families.tiny_kin import TINY_KIN, TINY_TURNING_ESM
@@ -102,15 +103,14 @@ def test_every_kind_of_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
     But for biases of keys, which move all scores of a query alike, and what the head does not look at.
     """
     lively(tiny, tmp_path)
-    tensors = load_file(tmp_path / "model.safetensors")
+    tensors, model = load_file(tmp_path / "model.safetensors"), weightscope.open(tmp_path)
 
     def outputs(changed: str | None) -> dict[str, torch.Tensor]:
         noise = torch.Generator().manual_seed(1)
-        new = {n: t + torch.randn(t.shape, generator=noise) * (n == changed) for n, t in tensors.items()}
-        save_file(new, tmp_path / "model.safetensors")
+        new = {changed: tensors[changed] + torch.randn(tensors[changed].shape, generator=noise)} if changed else {}
         kept: dict[str, torch.Tensor] = {}
-        model = weightscope.open(tmp_path)
-        model.forward(TOKENS, keep=lambda name, x: kept.update({name: x}), **typed(tiny))  # type: ignore[arg-type]
+        with altered(tmp_path, new):
+            model.forward(TOKENS, keep=lambda name, x: kept.update({name: x}), **typed(tiny))  # type: ignore[arg-type]
         last = list(kept)[-2:] if tiny.model == "Model" else list(kept)[-1:]
         scores = ("pooled", "class scores", "logits", "start scores", "end scores", "answer class")
         return {name: x for name, x in kept.items() if name in (*scores, *last)}

@@ -20,7 +20,7 @@ from weightscope.errors import UsageError, WeightscopeError
 SEEING = [
     tiny
     for tiny in TINY
-    if tiny.kind.startswith("Qwen")
+    if tiny.kind.startswith(("Qwen", "Exaone4_5"))
     and tiny.model == "ForConditionalGeneration"
     and not any(word in tiny.kind for word in ("Omni", "Audio"))
 ]
@@ -56,7 +56,7 @@ def test_two_images_and_text_alone(tiny: Any, saved: Callable[[str], Path], tmp_
     assert seeing.off(torch.as_tensor(text), theirs(directory, images=False)) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "exaone4_5"])
 def test_every_tensor_of_the_eye_and_the_bridge_moves_the_logits(
     name: str, saved: Callable[[str], Path], tmp_path: Path
 ) -> None:

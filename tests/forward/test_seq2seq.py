@@ -16,6 +16,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 import weightscope
+from tests.altered import altered
 from tests.families.tiny import Tiny
 from tests.families.tiny_seq2seq import TINY_SEQ2SEQ
 from tests.families.tiny_xlnet import TINY_XLNET
@@ -65,16 +66,17 @@ def test_every_kind_of_tensor_matters(tiny: Tiny, tmp_path: Path) -> None:
     lively(tiny, tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
 
-    def output(changed: str | None) -> torch.Tensor:
-        noise = torch.Generator().manual_seed(1)
-        new = {n: t + torch.randn(t.shape, generator=noise) * (n == changed) for n, t in tensors.items()}
-        save_file(new, tmp_path / "model.safetensors")
-        found = weightscope.open(tmp_path).forward(READ, **given(tiny)).output
+    model, kinds = weightscope.open(tmp_path), one_of_each_kind(tensors)
+    before = model.forward(READ, **given(tiny)).output
+    assert before is not None
+
+    def output(changed: str) -> torch.Tensor:
+        tensor, noise = tensors[changed], torch.Generator().manual_seed(1)
+        with altered(tmp_path, {changed: tensor + torch.randn(tensor.shape, generator=noise)}):
+            found = model.forward(READ, **given(tiny)).output
         assert found is not None
         return found
 
-    before = output(None)
-    kinds = one_of_each_kind(tensors)
     unmoved = {name for name in kinds if off(output(name), before) < 1e-3}
     assert {name for name in unmoved if not name.endswith("k_proj.bias")} == not_used(tiny, {*tensors}) & kinds
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,17 @@ def test_what_a_pass_reads_beside_weights(name: str, tensor: str, address: str, 
     assert messages(tmp_path / "copy", lock) == [f"1 weight with other values than in the lock: {address}"]
     values = weightscope.diff(tmp_path / "model", tmp_path / "copy", values=True).values or ()
     assert [value.address for value in values if not value.equal] == [address]
+
+
+def test_one_bit_of_what_a_weight_is_computed_from(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """The kernel of wav2vec 2.0 is a length and a direction: rounding hides the last bit of a direction."""
+    name = "encoder.pos_conv_embed.conv.parametrizations.weight.original1"
+    direction = load_file(saved("wav2vec2") / "model.safetensors")[name]
+    direction.view(torch.int32)[0, 0, 0] ^= 1
+    changed(saved("wav2vec2"), tmp_path, **{name: direction})
+    lock = weightscope.open(saved("wav2vec2")).lock()
+    assert messages(tmp_path, lock) == ["1 weight with other values than in the lock: audio.convolution:1"]
+    assert weightscope.diff(saved("wav2vec2"), tmp_path, values=True).verdict.kind != "identical"
 
 
 def test_what_else_changes(llama: Path, tmp_path: Path) -> None:

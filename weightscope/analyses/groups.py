@@ -72,6 +72,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The roles held here, in the order of their rows."""
         return tuple(role for role, _ in self.parts)
 
+    @property
+    def may_be_infinite(self) -> bool:
+        """Whether it holds bounds, of which an infinite one clamps nothing."""
+        return Role.CLIP_BOUND in self.roles
+
     @cached_property
     def tensors(self) -> int:
         """How many."""

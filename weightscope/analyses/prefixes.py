@@ -58,7 +58,7 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
         slot for slot in declaration.slots if slot.first_name() not in stored and not _varies(slot, declaration, stored)
     ]
     exchanges = find_exchanges(checkpoint, absent, found) if checkpoint.tensors else []
-    _take_head(declaration, stored, found)
+    _take_head(declaration, {name: _cut(strays.get(name, name), pairs) for name in stored if LM_HEAD in name}, found)
     if not found.fitting and not exchanges:
         return _embedding_from_head(declaration, checkpoint, {})
     changes = (*_word_changes(found.names), *_prefix_changes(found.names, strays, pairs), *exchanges)
@@ -153,11 +153,15 @@ def _prefix_changes(names: Mapping[str, str], bare: Mapping[str, str], pairs: It
             yield Change(found=found, expected=expected, place="prefix", count=len(meant), example=meant[0])
 
 
-def _take_head(declaration: Declaration, stored: Collection[str], found: Names) -> None:
-    """A head under transformers' usual name, where the type is published with another (GPT-NeoX: `embed_out`)."""
+def _take_head(declaration: Declaration, heads: Mapping[str, str], found: Names) -> None:
+    """A head under transformers' usual name, where the type is published with another (GPT-NeoX: `embed_out`).
+
+    `heads` are stored names, each with what is left without what stands before all names.
+    """
     head = table_of(declaration, Role.LM_HEAD, Section.HEAD)
-    if head and LM_HEAD in stored and not found.has(LM_HEAD):
-        found.take(LM_HEAD, head.first_name())
+    stored = next((name for name, bare in heads.items() if bare == LM_HEAD), None)
+    if head and stored and not found.has(stored):
+        found.take(stored, head.first_name())
 
 
 def _embedding_from_head(declaration: Declaration, checkpoint: Checkpoint, names: Mapping[str, str]) -> Renaming | None:

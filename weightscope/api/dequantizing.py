@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from weightscope.checkpoint.array_types import need_torch
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.spans import need_torch
 from weightscope.checkpoint.values import load_torch, need_here
 from weightscope.errors import CheckpointError, UsageError
 from weightscope.quantization.common.dequantizing import dequantized

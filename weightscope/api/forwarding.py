@@ -41,8 +41,8 @@ from weightscope.api.asking import (
     tokenizer_of,
     written_of,
 )
+from weightscope.checkpoint.array_types import need_working_directory
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.spans import need_working_directory
 from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError, printable_path
 from weightscope.findings import Finding, passes
 

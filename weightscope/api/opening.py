@@ -225,10 +225,11 @@ def _under_declared_names(
     spellings = [root for root in declaration.family.roots if root]
     if there < needed and len(spellings) > 1:
         # Which of a family's spellings is meant may show only without what stands before all names.
-        for names in unwrapped(checkpoint.names):
+        for cut, names in enumerate(unwrapped(checkpoint.names)):
             bare = rename(checkpoint, Renaming(names=names))
             other = _declare(config, bare, [])
-            if other and other.root and fitting(other, bare.names)[0] > there:
+            # Less a word that no wrapper writes, names without a root may be those of any root.
+            if other and (other.root or not cut) and fitting(other, bare.names)[0] > there:
                 basis, there = other, fitting(other, bare.names)[0]
     renaming = find_renaming(basis, checkpoint)
     if renaming is None:

@@ -14,9 +14,9 @@ from weightscope.analyses.stats.reading import Source, chunks, parts_of
 from weightscope.analyses.stats.sources import weight_of
 from weightscope.analyses.stats.tally import Tally, tally_of
 from weightscope.browse.nodes import Listed
+from weightscope.checkpoint.array_types import need_torch
 from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.spans import need_torch
 from weightscope.checkpoint.values import need_here
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.output.document import Cell

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from weightscope.checkpoint import spans
+from weightscope.checkpoint.array_types import numpy_dtype, torch_type, words_of
 from weightscope.checkpoint.entry import FileHeader, Piece, PiecedEntry, TensorEntry
 from weightscope.checkpoint.slices import Bytes, LocalFile, Window
 from weightscope.errors import CheckpointError
@@ -60,7 +61,7 @@ def load_numpy(files: Sequence[FileHeader], entry: PiecedEntry, rows: slice | No
         CheckpointError: a file is shorter than it was, or a piece is not what was said of it.
         NotImplementedByWeightscope: NumPy has no such dtype.
     """
-    return load_words(files, entry, rows).view(spans.numpy_dtype(entry.dtype, files[entry.file].path))
+    return load_words(files, entry, rows).view(numpy_dtype(entry.dtype, files[entry.file].path))
 
 
 def load_torch(files: Sequence[FileHeader], entry: PiecedEntry, rows: slice | None = None) -> torch.Tensor:
@@ -73,7 +74,7 @@ def load_torch(files: Sequence[FileHeader], entry: PiecedEntry, rows: slice | No
     import torch
 
     loaded = load_words(files, entry, rows)
-    dtype, _ = spans.torch_type(files[entry.file].path, entry)
+    dtype, _ = torch_type(files[entry.file].path, entry)
     return torch.from_numpy(loaded.reshape(-1).view("u1")).view(dtype).reshape(loaded.shape)
 
 
@@ -87,7 +88,7 @@ def load_words(files: Sequence[FileHeader], entry: PiecedEntry, rows: slice | No
 
     first, last, _ = (rows or slice(None)).indices(entry.shape[0]) if entry.shape else (0, 1, 1)
     shape = (max(last - first, 0), *entry.shape[1:]) if entry.shape else ()
-    whole = np.empty(shape, spans.numpy_dtype(spans.words_of(entry.dtype), files[entry.file].path))
+    whole = np.empty(shape, numpy_dtype(words_of(entry.dtype), files[entry.file].path))
     for piece in entry.pieces:
         flat = len(piece.start) == 1
         # Of a run, the unit is an element; of a block, a row.
@@ -107,7 +108,7 @@ def load_words(files: Sequence[FileHeader], entry: PiecedEntry, rows: slice | No
 
 
 def _block(file: FileHeader, entry: PiecedEntry, piece: Piece, rows: slice) -> np.ndarray[Any, Any]:
-    words = spans.words_of(entry.dtype)
+    words = words_of(entry.dtype)
     lies = TensorEntry(words, piece.shape, piece.data_offsets, piece.strides)
     if piece.saved:
         lies = msgspec.structs.replace(_opened(file, entry, piece), dtype=words)

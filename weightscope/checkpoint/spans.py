@@ -1,21 +1,17 @@
-"""The values of a tensor that lies in one span of a file, or a slice of them, as NumPy or torch.
-
-What the analyses use is read into memory. What the Python objects give away is mapped, so that a row of a large tensor
-costs a row; a file that is cut short while such a mapping is used ends the process, as the system has it.
-"""
+"""The values of a tensor that lies in one span of a file, or some rows of them, read into memory of their own."""
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from weightscope.checkpoint.dtypes import DTYPE_BITS, TORCH_NAMES
+from weightscope.checkpoint.array_types import numpy_dtype, torch_type
+from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError, Where
+from weightscope.errors import CheckpointError, Where
 from weightscope.pool import empty
 
 if TYPE_CHECKING:
@@ -40,62 +36,13 @@ class Reader(Protocol):
         ...
 
 
-# dtype name -> the attribute of numpy or, failing that, of ml_dtypes. Sub-byte types take a byte an element there.
-_NUMPY = {
-    "BOOL": "bool_",
-    "U8": "uint8",
-    "I8": "int8",
-    "U16": "uint16",
-    "I16": "int16",
-    "U32": "uint32",
-    "I32": "int32",
-    "U64": "uint64",
-    "I64": "int64",
-    "F16": "float16",
-    "F32": "float32",
-    "F64": "float64",
-    "C64": "complex64",
-    "C128": "complex128",
-    "BF16": "bfloat16",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-    "F4": "float4_e2m1fn",
-    "F6_E2M3": "float6_e2m3fn",
-    "F6_E3M2": "float6_e3m2fn",
-}
-_TORCH = {name: attribute for attribute, name in TORCH_NAMES.items() if attribute not in ("half", "float", "double")}
-
-
 # A view may show its storage's bytes again and again: so many times, unless all of it takes less than this.
 MAX_REPEATS = 8
 SMALL_VIEW = 1 << 26
 
 
-def read_numpy(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> np.ndarray[Any, Any]:
-    """The tensor, or `tensor[index]`, read-only; only the pages that hold it are read.
-
-    Elements narrower than a byte are unpacked, and so read whole.
-
-    Raises:
-        NotImplementedByWeightscope: NumPy has no such dtype.
-        CheckpointError: the file is shorter than its header said, or the tensor repeats a few bytes without measure.
-    """
-    import numpy as np
-
-    check_view(path, entry)
-    dtype = numpy_dtype(entry.dtype, path)
-    raw = np.frombuffer(_bytes(path, data_start, entry, writable=False), dtype=np.uint8)
-    array = _shaped(raw, dtype, entry)
-    # One element comes as a scalar, which has no flags to set.
-    chosen = np.asarray(array[index])
-    chosen.flags.writeable = False
-    return chosen
-
-
-def _shaped(raw: np.ndarray[Any, Any], dtype: np.dtype[Any], entry: TensorEntry) -> np.ndarray[Any, Any]:
+def shaped(raw: np.ndarray[Any, Any], dtype: np.dtype[Any], entry: TensorEntry) -> np.ndarray[Any, Any]:
+    """A tensor of its bytes, by its strides where it has some."""
     import numpy as np
 
     bits = DTYPE_BITS[entry.dtype]
@@ -146,7 +93,7 @@ def read_bytes(source: Source, start: int, stop: int, chunk: int) -> Iterator[np
                 _fill(memoryview(part.data), file, source)
                 yield part
     except OSError as error:
-        raise _unreadable(named(source), start, stop, error) from None
+        raise unreadable(named(source), start, stop, error) from None
 
 
 def _opened(source: Source) -> AbstractContextManager[Reader]:
@@ -162,63 +109,7 @@ def load_numpy(source: Source, data_start: int, entry: TensorEntry) -> np.ndarra
     start, stop = entry.data_offsets
     whole = read_bytes(source, data_start + start, data_start + stop, max(stop - start, 1))
     raw = next(whole, np.empty(0, dtype=np.uint8))
-    return _shaped(raw, numpy_dtype(entry.dtype, named(source)), entry)
-
-
-def read_torch(path: Path, data_start: int, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
-    """The tensor, or `tensor[index]`, over a private mapping: writing to it changes memory, never the file.
-
-    4-bit floats come packed, two to a `float4_e2m1fn_x2` element.
-
-    Raises:
-        WeightscopeError: torch is not installed.
-        NotImplementedByWeightscope: torch has no such dtype.
-        CheckpointError: the file is shorter than its header said, or the tensor repeats a few bytes without measure.
-    """
-    need_torch(", or read values as NumPy")
-    import torch
-
-    check_view(path, entry)
-    dtype, shape = torch_type(path, entry)
-    start, stop = entry.data_offsets
-    if start == stop:
-        return torch.empty(shape, dtype=dtype)[index]
-    raw = torch.frombuffer(_bytes(path, data_start, entry, writable=True), dtype=torch.uint8)
-    flat = raw.view(dtype)
-    tensor = flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
-    chosen = tensor[index]
-    # Old writers did not align; what was chosen is copied, not all that it was chosen from.
-    return chosen.clone() if raw.data_ptr() % dtype.itemsize else chosen
-
-
-def import_numpy() -> None:
-    """Have NumPy and ml_dtypes imported before threads read values: two that import them at once get half of them."""
-    import ml_dtypes  # noqa: F401 - it imports NumPy
-
-
-def need_working_directory() -> None:
-    """See that there is one: without it torch's libraries end the process.
-
-    Raises:
-        WeightscopeError: it was deleted.
-    """
-    try:
-        Path.cwd()
-    except OSError:
-        raise WeightscopeError("the working directory was deleted", hint="change to one that exists") from None
-
-
-def need_torch(otherwise: str = "") -> None:
-    """See that torch can be used; `otherwise` says what can be done without.
-
-    Raises:
-        WeightscopeError: it is not installed, or the working directory was deleted.
-    """
-    need_working_directory()
-    try:
-        import torch  # noqa: F401 - whoever asks imports it next
-    except ImportError:
-        raise WeightscopeError("torch is not installed", hint=f"install weightscope-cli[forward]{otherwise}") from None
+    return shaped(raw, numpy_dtype(entry.dtype, named(source)), entry)
 
 
 def load_torch(
@@ -243,7 +134,7 @@ def load_torch(
             file.seek(data_start + start)
             _fill(memoryview(raw.numpy().data), file, source)
     except OSError as error:
-        raise _unreadable(named(source), data_start + start, data_start + stop, error) from None
+        raise unreadable(named(source), data_start + start, data_start + stop, error) from None
     flat = raw.view(dtype)
     return flat.reshape(shape) if entry.strides is None else flat.as_strided(shape, entry.strides)
 
@@ -275,7 +166,7 @@ def gather_torch(source: Source, data_start: int, entry: TensorEntry, index: tor
                 file.seek(data_start + start + number % count * width)
                 _fill(view[place * width : (place + 1) * width], file, source)
     except OSError as error:
-        raise _unreadable(named(source), data_start + start, data_start + stop, error) from None
+        raise unreadable(named(source), data_start + start, data_start + stop, error) from None
     return raw.view(dtype).reshape((*index.shape, *shape[1:]))
 
 
@@ -309,66 +200,14 @@ def _fill(view: memoryview, file: Reader, source: Source) -> None:
         done += count
 
 
-def torch_type(where: Where, entry: TensorEntry) -> tuple[torch.dtype, tuple[int, ...]]:
-    """The torch dtype, and the shape in its elements: 4-bit floats come packed, two to an element."""
-    import torch
-
-    shape = entry.shape
-    if entry.dtype == "F4" and shape and shape[-1] % 2 == 0:
-        return torch.float4_e2m1fn_x2, (*shape[:-1], shape[-1] // 2)
-    if entry.dtype not in _TORCH:
-        raise NotImplementedByWeightscope(
-            f"torch has no dtype for {entry.dtype}", where=where, hint="read the values as NumPy"
-        )
-    return getattr(torch, _TORCH[entry.dtype]), shape
-
-
-def _unreadable(where: Where, start: int, stop: int, error: Exception) -> CheckpointError:
+def unreadable(where: Where, start: int, stop: int, error: Exception) -> CheckpointError:
+    """The error of bytes that the system does not give."""
     return CheckpointError(
         f"bytes {start:,} to {stop:,} cannot be read ({error})",
         where=where,
         hint="the file may have changed since it was opened",
         code="truncated-file",
     )
-
-
-def _bytes(path: Path, data_start: int, entry: TensorEntry, *, writable: bool) -> memoryview:
-    """The tensor's bytes, mapped."""
-    start, stop = (data_start + offset for offset in entry.data_offsets)
-    if start == stop:
-        return memoryview(b"")
-    page = start - start % mmap.ALLOCATIONGRANULARITY
-    access = mmap.ACCESS_COPY if writable else mmap.ACCESS_READ
-    try:
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), stop - page, offset=page, access=access)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, start, stop, error) from None
-    return memoryview(mapped)[start - page : stop - page]
-
-
-def numpy_dtype(name: str, where: Where) -> np.dtype[Any]:
-    """NumPy's type, or that of ml_dtypes.
-
-    Raises:
-        NotImplementedByWeightscope: there is none.
-    """
-    import ml_dtypes
-    import numpy as np
-
-    attribute = _NUMPY.get(name)
-    if attribute is None:
-        raise NotImplementedByWeightscope(
-            f"NumPy has no dtype for {name}", where=where, hint="read the values as torch"
-        )
-    dtype: np.dtype[Any] = np.dtype(getattr(np, attribute, None) or getattr(ml_dtypes, attribute))
-    return dtype
-
-
-def words_of(dtype: str) -> str:
-    """A type of the same width that any file's bytes can be read as, and NumPy has: unsigned integers."""
-    bits = DTYPE_BITS[dtype]
-    return f"U{bits}" if bits in (8, 16, 32, 64) else dtype
 
 
 def _unpack(raw: np.ndarray[Any, Any], bits: int) -> np.ndarray[Any, Any]:

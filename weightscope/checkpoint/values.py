@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from weightscope.checkpoint import pieces, spans
+from weightscope.checkpoint import mapped, pieces, spans
+from weightscope.checkpoint.array_types import need_torch, words_of
 from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
 from weightscope.checkpoint.entry import FileHeader, PiecedEntry, TensorEntry, file_numbers, require_here
-from weightscope.checkpoint.spans import need_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ def type_of(entry: TensorEntry) -> str:
 
 
 def read_numpy(files: Files, entry: TensorEntry, index: Any = ...) -> np.ndarray[Any, Any]:
-    """The tensor, or `tensor[index]`, read-only and mapped where it lies in one span; see `spans.read_numpy`."""
+    """The tensor, or `tensor[index]`, read-only and mapped where it lies in one span; see `mapped.read_numpy`."""
     import numpy as np
 
     if isinstance(entry, PiecedEntry):
@@ -50,7 +50,7 @@ def read_numpy(files: Files, entry: TensorEntry, index: Any = ...) -> np.ndarray
         decoded.flags.writeable = False
         return decoded
     file = files[entry.file]
-    return spans.read_numpy(file.path, file.data_start, entry, index)
+    return mapped.read_numpy(file.path, file.data_start, entry, index)
 
 
 def load_numpy(files: Files, entry: TensorEntry, rows: slice | None = None) -> np.ndarray[Any, Any]:
@@ -68,7 +68,7 @@ def load_numpy(files: Files, entry: TensorEntry, rows: slice | None = None) -> n
 
 
 def read_torch(files: Files, entry: TensorEntry, index: Any = ...) -> torch.Tensor:
-    """The tensor, or `tensor[index]`, privately mapped where it lies in one span; see `spans.read_torch`."""
+    """The tensor, or `tensor[index]`, privately mapped where it lies in one span; see `mapped.read_torch`."""
     if isinstance(entry, PiecedEntry):
         need_torch(", or read values as NumPy")
         return pieces.load_torch(files, entry)[index]
@@ -76,7 +76,7 @@ def read_torch(files: Files, entry: TensorEntry, index: Any = ...) -> torch.Tens
         need_torch(", or read values as NumPy")
         return load_torch(files, entry)[index]
     file = files[entry.file]
-    return spans.read_torch(file.path, file.data_start, entry, index)
+    return mapped.read_torch(file.path, file.data_start, entry, index)
 
 
 def load_torch(files: Files, entry: TensorEntry, rows: slice | None = None, *, pinned: bool = False) -> torch.Tensor:
@@ -133,7 +133,7 @@ def load_bytes(files: Files, entry: TensorEntry, rows: slice | None = None) -> n
         start, stop = (entry if rows is None else spans.some_rows(entry, rows)).data_offsets
         whole = spans.read_bytes(source, data_start + start, data_start + stop, max(stop - start, 1))
         return next(whole, np.empty(0, dtype=np.uint8))
-    words = msgspec.structs.replace(entry, dtype=spans.words_of(entry.dtype))
+    words = msgspec.structs.replace(entry, dtype=words_of(entry.dtype))
     return np.ascontiguousarray(load_numpy(files, words, rows)).reshape(-1).view(np.uint8)
 
 

@@ -27,7 +27,7 @@ def kept_dtypes() -> list[str]:
 
 def methods() -> list[str]:
     """For --quantize."""
-    from weightscope.analyses.memory.quantizing import USUAL
+    from weightscope.analyses.memory.recipes import USUAL
 
     return list(USUAL)
 

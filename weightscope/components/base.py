@@ -17,7 +17,7 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Widths
+    from weightscope.components.live import Live, Widths
     from weightscope.components.state import State
     from weightscope.components.step import Moment, Step
     from weightscope.components.work import Work
@@ -129,13 +129,13 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         """What one more token costs here beside the products with weights, less what it costs in children."""
         return ()
 
-    def live(self, widths: Widths) -> int | None:
-        """How many elements a token has here at the peak of a pass, its children included; None where it is not said.
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """The moments of a pass at which most lives here, children included; none where that is little.
 
-        Beside them live the token's embedding, what entered the layer, and the same normed.
+        Beside it live the token's embedding, what entered the layer, and the same normed.
         """
         del widths
-        return None
+        return ()
 
     def saves(self, step: Step) -> int | None:
         """How many elements of a token a training step keeps for the backward pass, children included.

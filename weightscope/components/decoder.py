@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Layers, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
+from weightscope.components.live import Live
 from weightscope.components.norm import Norm
 from weightscope.components.runnable import Predicts, Runnable, refuse
 from weightscope.components.running import At, Stopped
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from weightscope.components.layer_inputs import LayerInputs
     from weightscope.components.layer_scale import LayerScale
+    from weightscope.components.live import Widths
     from weightscope.components.sinusoids import Sinusoids
     from weightscope.components.step import Step
 
@@ -41,6 +43,19 @@ class Block(Component, frozen=True, kw_only=True):
     norms_sums: bool = False
     residual_scale: float = 1.0
     after: tuple[Component, ...] = ()
+    word: ClassVar[str] = "layer"
+
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What a norm acts on that comes after a half, beside what it is added to."""
+        after = (self.attention_out_norm, self.feed_forward_out_norm)
+        if self.norms_sums:
+            return ()
+        return tuple(
+            Live(elements=int(norm.size) + live.elements)
+            for norm in after
+            if isinstance(norm, Norm)
+            for live in norm.live(widths)
+        )
 
     def saves(self, step: Step) -> int | None:
         """What its parts keep; what enters both halves of a parallel block is kept once."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
 from weightscope.components.feed_forward.activations import WORDS, activate
-from weightscope.components.norm import RMSNorm
+from weightscope.components.live import Live
+from weightscope.components.norm import RMSNorm, live_in
 from weightscope.components.projection import Projection
 from weightscope.components.running import At
 from weightscope.roles import Role
@@ -19,6 +20,8 @@ from weightscope.storage.plain import Buffer
 
 if TYPE_CHECKING:
     import torch
+
+    from weightscope.components.live import Widths
 
 KEY = "layer inputs"
 
@@ -64,6 +67,11 @@ class LayerInputs(Component, frozen=True, kw_only=True):
 
     def children(self) -> Iterable[Component]:
         return self.table, self.projection, self.norm
+
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What was looked up and projected, while the latter is normed; the sum of both stays."""
+        all_layers = int(self.depth * self.inner)
+        return (Live(elements=all_layers * live_in(self.norm, widths) + all_layers, stays=all_layers),)
 
     def make(self, tokens: torch.Tensor, x: torch.Tensor, at: At) -> None:
         """Leave the vectors [T, depth, inner] of ids [T] with embeddings x [T, D] for the layers.

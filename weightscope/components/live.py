@@ -1,4 +1,4 @@
-"""What lives in memory during a pass: elements that are wider than others."""
+"""What lives in memory during a pass: elements that are wider than others, and moments at which much lives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ class Widths(msgspec.Struct, frozen=True, kw_only=True):
 
     That is of float32, of the experts' shares, of what the weight of a root-mean-square norm multiplies, of what a
     layer norm keeps of each element that enters it, and of what enters a router (0: the same as enters the experts).
+    `scores` are how many copies of a score live at once where they are materialized, and `kept_scores` while
+    the rest of the layer computes; both are 0 where a kernel keeps none.
+    `left` are how many vectors of the model's width the first half of a layer leaves alive while the second computes.
     """
 
     float32: int = 1
@@ -17,3 +20,23 @@ class Widths(msgspec.Struct, frozen=True, kw_only=True):
     normed: int = 1
     layer_norm: int = 1
     router: int = 0
+    scores: int = 0
+    kept_scores: int = 0
+    left: int = 0
+
+
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment of a pass: elements of each token that goes through, of each that is seen, and of each pair of the two.
+
+    `seen` and `pairs` are there where scores are materialized. Of the pairs' `shares` stay while the rest of the layer
+    computes, and a mask of each kind of `mask` beside all. Elements of each token that are in `stays` stay
+    through the pass. One for `several` sequences is not there where a batch has one.
+    """
+
+    elements: int
+    seen: int = 0
+    pairs: int = 0
+    shares: int = 0
+    mask: object = None
+    stays: int = 0
+    several: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Repeat
+from weightscope.components.live import Live
 from weightscope.components.running import At
 from weightscope.components.step import Moment
 from weightscope.roles import Role
@@ -16,6 +17,7 @@ from weightscope.storage.plain import Plain
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.live import Widths
     from weightscope.components.step import Step
 
 
@@ -51,6 +53,11 @@ class RMSNorm(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         return {self.role: f"{self.equation()}   rms(x) = √(mean(x²) + {self.eps:g})"} if self.weighted else {}
+
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What enters, in float32, and the same normed; what leaves beside both where the weight multiplies there."""
+        leaves = 1 if self.weighted and widths.normed > 1 else 0
+        return (Live(elements=int(self.size) * (2 * widths.float32 + leaves)),)
 
     def saves(self, step: Step) -> int:
         """What enters, in float32, and for the weight the same normed."""
@@ -180,3 +187,11 @@ def _factor(role: Role, offset: float) -> str:
 
 
 Norm = RMSNorm | LayerNorm
+
+
+def live_in(norm: Norm | NumberedNorms | None, widths: Widths) -> int:
+    """How many times what enters a norm lives in it, what enters left out unless it is converted."""
+    if norm is None:
+        return 0
+    one = norm.norm if isinstance(norm, NumberedNorms) else norm
+    return max((live.elements // max(int(one.size), 1) for live in one.live(widths)), default=1)

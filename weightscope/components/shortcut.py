@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
 from weightscope.components.base import Component, Repeat
+from weightscope.components.live import Live
 from weightscope.components.norm import Norm
 from weightscope.components.running import At
 
 if TYPE_CHECKING:
     import torch
+
+    from weightscope.components.live import Widths
 
 
 class ShortcutBlock(Component, frozen=True, kw_only=True):
@@ -27,9 +30,15 @@ class ShortcutBlock(Component, frozen=True, kw_only=True):
     feed_forward_norm: Norm
     feed_forward: Component
     mixture: Component
+    word: ClassVar[str] = "layer"
 
     def children(self) -> Iterable[Component]:
         return (*self._halves(), self.mixture)
+
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What the second attention needs beside what the mixture made, and beside what that is added to."""
+        beside = 2 * int(self.input_norm.size)
+        return tuple(Live(elements=beside + live.elements) for live in self.attention.live(widths))
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, D] to [T, D]."""

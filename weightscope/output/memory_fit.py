@@ -36,12 +36,16 @@ def fit_facts(fit: Fit, asked: Asked, *, exact: bool) -> Iterator[tuple[str, str
         name = "Each holds" if len(fit.stages) == 1 else f"Stage {held.stage} holds"
         weights, state = words.size(held.weights, exact=exact), words.size(held.state, exact=exact)
         yield name, f"{weights} of weights + {state} of state"
+    if not fit.table:
+        return
     yield "At most", f"{_most(fit.largest_context, 'token')} with a batch of {asked.batch:,}"
     yield "", f"{_most(fit.largest_batch, 'sequence')} of {words.plural(asked.context, 'token')}"
 
 
 def fit_table(fit: Fit) -> Table:
     """What a device holds, contexts by batches; a star marks what is too much."""
+    if not fit.table:
+        return Table(columns=(), rows=())
     batches = sorted({cell.batch for cell in fit.table})
     rows: dict[int, list[Cell]] = {}
     for cell in fit.table:

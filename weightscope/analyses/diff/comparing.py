@@ -16,8 +16,8 @@ from weightscope.analyses.diff.result import RoleDiff, WeightDiff
 from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.diff.values import Sums, compare
 from weightscope.analyses.held.holdings import FLOATS
+from weightscope.checkpoint.array_types import import_numpy, need_torch, numpy_dtype
 from weightscope.checkpoint.reader import Progress
-from weightscope.checkpoint.spans import import_numpy, need_torch, numpy_dtype
 from weightscope.checkpoint.streaming import is_streamed
 from weightscope.errors import RemoteError
 

@@ -10,7 +10,7 @@ from weightscope.analyses.diff.floats import units
 from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.result import WeightDiff
 from weightscope.analyses.held.holdings import FLOATS, Held
-from weightscope.checkpoint.spans import numpy_dtype
+from weightscope.checkpoint.array_types import numpy_dtype
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,10 @@ from weightscope.analyses.diff.floats import is_float
 from weightscope.analyses.held.acting import Acting
 from weightscope.analyses.held.holdings import Held, Holdings, Reading, Unit
 from weightscope.analyses.tying import equal_bytes
+from weightscope.checkpoint.array_types import need_torch, numpy_dtype
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.spans import need_torch, numpy_dtype
 from weightscope.checkpoint.values import load_numpy, read_chunks
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.declaration import Declaration

@@ -14,7 +14,7 @@ from weightscope.analyses.diff.floats import is_float, units
 from weightscope.analyses.diff.result import WeightDiff
 from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.held.holdings import FLOATS, Held
-from weightscope.checkpoint.spans import numpy_dtype
+from weightscope.checkpoint.array_types import numpy_dtype
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def compare(a: Reader, held_a: Held, b: Reader, held_b: Held) -> tuple[WeightDif
             raise
         sums = Sums(elements=prod(held_a.shape), read=False)
     alike = sums.alike and held_a.dtype == held_b.dtype
-    if alike and both_quantized:
+    if alike and (both_quantized or held_a.combined):
         alike = a.is_stored_like(held_a, b, held_b)
     difference = WeightDiff(
         address=held_a.address,
@@ -91,10 +91,19 @@ def compare(a: Reader, held_a: Held, b: Reader, held_b: Held) -> tuple[WeightDif
         relative=sums.relative,
         cosine=sums.cosine if sums.differing or sums.cosine is None else 1.0,
         largest=None if sums.apart else sums.largest,
-        rounded=bool(sums.differing) and sums.rounded,
+        rounded=bool(sums.differing) and (sums.rounded or _is_of_rounded(held_a, held_b, sums)),
         stored_alike=alike,
     )
     return difference, sums
+
+
+def _is_of_rounded(a: Held, b: Held, sums: Sums) -> bool:
+    """Whether a weight is as far off as the rounding of what it is computed from leaves it."""
+    import numpy as np
+
+    if not a.combined or a.dtype == b.dtype or not {a.dtype, b.dtype} <= {*FLOATS} or sums.relative is None:
+        return False
+    return sums.relative <= max(float(units(np.ones(1), numpy_dtype(one.dtype, Path()))[0]) for one in (a, b))
 
 
 def _added_up(a: Reader, held_a: Held, b: Reader, held_b: Held) -> Sums:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from weightscope.checkpoint.array_types import need_torch
 from weightscope.checkpoint.reader import Progress
-from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import PIXELS, Runnable
 from weightscope.components.sense import Layout, Sense
 from weightscope.errors import UsageError

@@ -19,9 +19,9 @@ from weightscope.analyses.forward.result import Result
 from weightscope.analyses.forward.stages import Recorder
 from weightscope.analyses.forward.stream import Stream, missing_tensor
 from weightscope.analyses.inventory import Inventory
+from weightscope.checkpoint.array_types import need_torch
 from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.spans import need_torch
 from weightscope.components.runnable import Runnable
 from weightscope.components.running import At, Pass, Reader, Stopped
 from weightscope.config import Config

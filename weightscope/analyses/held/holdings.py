@@ -19,9 +19,11 @@ from weightscope.errors import CheckpointError
 from weightscope.families.declaration import Declaration
 from weightscope.quantization.common.marks import is_activation
 from weightscope.roles import Role
+from weightscope.storage.adapted import Adapted
 from weightscope.storage.base import BOUNDS_END, Kind, Scheme, Sizes, StorageItem, Stored
 from weightscope.storage.plain import Buffer
 from weightscope.storage.stacked import Rows, Stacked
+from weightscope.storage.weight_normed import WeightNormed
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +52,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     storage item calls it, `shape` as it is used, a matrix (out, in). `names` are the tensors that it lies in, `dtype`
     the stored one, or how it is quantized. `before` is the tensor's name before quantization; `scheme` is set where it
     is more than the tensors taken apart. `direct` is the tensor that holds it, and nothing else, as it is used; empty
-    where there is none. `owner` is the component that uses it.
+    where there is none. `owner` is the component that uses it. A `combined` one is computed from several tensors of
+    floats: a length and a direction, a matrix and a LoRA.
     """
 
     address: str
@@ -65,11 +68,17 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     scheme: Scheme | None = None
     direct: str = ""
     owner: Component | None = None
+    combined: bool = False
 
     @property
     def is_quantized(self) -> bool:
         """Whether it is stored as something else than floats."""
         return self.scheme is not None and self.dtype not in FLOATS
+
+    @property
+    def is_as_stored(self) -> bool:
+        """Whether its tensors are more than its numbers in another order, and are digested one by one."""
+        return self.scheme is not None or self.combined
 
     @property
     def is_activation_scale(self) -> bool:
@@ -255,6 +264,7 @@ def _units(
                     scheme=first.scheme,
                     direct=first.names[0] if direct else "",
                     owner=place.component,
+                    combined=isinstance(item, Adapted | WeightNormed) and not end,
                 )
             )
         yield Unit(held=tuple(held), item=item, prefix=place.prefix, sizes=sizes, expert=expert)

@@ -15,10 +15,10 @@ import msgspec
 
 from weightscope.analyses.held.holdings import Held, Unit
 from weightscope.analyses.lock.record import Hasher, LockedWeight
+from weightscope.checkpoint.array_types import import_numpy, need_torch
 from weightscope.checkpoint.dtypes import DTYPE_BITS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.spans import import_numpy, need_torch
 from weightscope.checkpoint.values import load_torch, read_chunks
 from weightscope.errors import NotImplementedByWeightscope
 
@@ -43,7 +43,7 @@ def digests(
     """
     if make is None:
         return {address: weight for unit in units for address, weight in _headers(checkpoint, unit)}
-    if any(not held.direct and held.scheme is None for unit in units for held in unit.held):
+    if any(not (held.direct or held.is_as_stored) for unit in units for held in unit.held):
         need_torch(", or use --quick: fused tensors are taken apart with it")
     import_numpy()
     found: Weights = {}
@@ -71,7 +71,7 @@ def _size(checkpoint: Checkpoint, unit: Unit) -> int:
 
 def _headers(checkpoint: Checkpoint, unit: Unit) -> Iterator[tuple[str, LockedWeight]]:
     for held in unit.held:
-        if held.scheme is None:
+        if not held.is_as_stored:
             yield held.address, LockedWeight(names=held.names, dtype=_dtype(checkpoint, held), shape=held.shape)
     for address, name in _as_stored(unit):
         if entry := checkpoint.tensors.get(name):
@@ -85,7 +85,7 @@ def _of_unit(checkpoint: Checkpoint, unit: Unit, make: Callable[[], Hasher]) -> 
         if address in found:
             digest = _digest_of(checkpoint, checkpoint.tensors[name], make())
             found[address] = msgspec.structs.replace(found[address], digest=digest)
-    apart = [held for held in unit.held if not held.direct and held.scheme is None]
+    apart = [held for held in unit.held if not (held.direct or held.is_as_stored)]
     read = unit.read(_Words(checkpoint)) if apart else {}
     for held in apart:
         hasher = make()
@@ -105,17 +105,21 @@ def _dtype(checkpoint: Checkpoint, held: Held) -> str:
 
 
 def _as_stored(unit: Unit) -> Iterator[tuple[str, str]]:
-    """The tensors of quantized weights, each with the address of its roles and its own last words."""
+    """The tensors of quantized and combined weights, each with the address of its roles and its own last words.
+
+    Those of a combined weight have numbers: writers name them differently.
+    """
     by_names: dict[tuple[str, ...], list[Held]] = {}
     for held in unit.held:
-        if held.scheme is not None:
+        if held.is_as_stored:
             by_names.setdefault(held.names, []).append(held)
     for names, together in by_names.items():
         first, *others = (held.address for held in together)
         address = "+".join((first, *(other.rpartition(".")[2] for other in others)))
         # The tensors of stacked experts are digested whole, with the first.
         if not unit.expert:
-            yield from ((f"{address}:{name.rpartition('.')[2]}", name) for name in names)
+            ends = map(str, range(len(names))) if together[0].combined else (n.rpartition(".")[2] for n in names)
+            yield from ((f"{address}:{end}", name) for end, name in zip(ends, names, strict=True))
 
 
 class _Words:

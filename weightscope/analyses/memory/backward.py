@@ -237,5 +237,5 @@ class _Estimate(NamedTuple):
         """Elements while the pass is in a layer of which nothing is kept."""
         passed = [layer for layer in self.layers if not layer.is_passed_back]
         parts = (part for layer in passed for part in find(layer.block, Component))
-        live = max((part.live(self.step.widths) or 0 for part in parts), default=0)
+        live = max((live.elements for part in parts for live in part.live(self.step.widths)), default=0)
         return self.computing.tokens * (STREAMS * self.width + live) if passed else 0

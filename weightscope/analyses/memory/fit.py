@@ -53,7 +53,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
             no limit.
         largest_batch: sequences, with the context that was asked for; 0 where not one fits, None where there is no
             limit.
-        table: the same for other contexts and batches.
+        table: the same for other contexts and batches; empty where no state is kept.
         notes: what does not divide, and what is not counted.
     """
 
@@ -176,7 +176,9 @@ def _largest_context(stages: Sequence[Stage], sizing: Sizing, ranks: Ranks, usab
 
 
 def _table(stages: Sequence[Stage], sizing: Sizing, ranks: Ranks, usable: int, trained: int | None) -> Iterator[Cell]:
-    """Powers of two up to the trained length, and what was asked for."""
+    """Powers of two up to the trained length, and what was asked for; nothing of a model that keeps no state."""
+    if not any(stage.kept for stage in stages):
+        return
     most = max(sizing.context, trained or 0)
     powers = (SHORTEST << place for place in range(40))
     contexts = {power for power in powers if power <= most} | {sizing.context}

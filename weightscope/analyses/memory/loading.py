@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.inventory import planned
 from weightscope.analyses.memory.as_gguf import Convert, as_gguf
 from weightscope.analyses.memory.file_types import FILE_TYPES, WITH_MATRIX
 from weightscope.analyses.memory.quantizing import quantized, unquantized
+from weightscope.analyses.memory.recipes import FLOAT32_SCALES
 from weightscope.analyses.memory.request import Request
 from weightscope.analyses.memory.weights import Weights, loaded_bytes, weights
 from weightscope.analyses.rules.subject import Subject
 from weightscope.checkpoint.dtypes import BLOCKS, FLOATS
 from weightscope.components.base import Component
+from weightscope.errors import NotImplementedByWeightscope
+from weightscope.storage.base import Kind
 
 
 class Loading(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,7 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
 
     Raises:
         UsageError, NotImplementedByWeightscope, ConfigError: the weights cannot be quantized as they are asked to be.
+        NotImplementedByWeightscope: nothing says how large they are.
     """
     declaration, groups, words = subject.declaration, subject.inventory.groups, ""
     stored = stored_bytes(subject, (*groups, *beside))
@@ -52,6 +57,8 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
     elif request.quantize is not None:
         declaration = quantized(subject, request.quantize)
         groups = planned(declaration.slots).groups
+        if declaration.method and declaration.method.name in FLOAT32_SCALES:
+            groups = tuple(map(_in_float32, groups))
         words = declaration.covered[0].scheme.words
     groups = (*groups, *beside)
     said = subject.config.dtype if subject.config else None
@@ -60,6 +67,8 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
         for assumed in ([said] if said in FLOATS else [dtype, "F16"])
     ]
     chosen = next((one for one in found if one.loaded + one.auxiliary == stored), found[0])
+    if subject.checkpoint.format == "index" and not chosen.loaded + chosen.auxiliary:
+        chosen = replace(chosen, loaded=_total(stored))
     main = tuple(group for group in groups if not group.auxiliary)
     return Loading(
         weights=chosen,
@@ -71,6 +80,26 @@ def loading(subject: Subject, request: Request, dtype: str, convert: Convert, be
         words=words,
         contained=declaration is not None and declaration.contained,
     )
+
+
+def _total(stored: int | None) -> int:
+    """What an index says of all tensors, where no family says how large each is.
+
+    Raises:
+        NotImplementedByWeightscope: it says nothing.
+    """
+    if not stored:
+        raise NotImplementedByWeightscope(
+            "how large the weights are is not known: the index has no total_size, and no family declares this type"
+        )
+    return stored
+
+
+def _in_float32(group: Group) -> Group:
+    """Scales with their type, all else as it is."""
+    if group.kind is not Kind.SCALE or "F32" not in group.dtypes:
+        return group
+    return replace(group, counts={("F32", shape): count for (_, shape), count in group.counts.items()})
 
 
 def _matrix(file_type: str) -> str:

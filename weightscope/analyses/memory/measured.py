@@ -11,8 +11,8 @@ from weightscope.config import LANGUAGE, Config
 # Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
 WIDE_SHARES = frozenset(
     {
-        "deepseek_v2", "deepseek_v3", "dots1", "exaone_moe", "glm4_moe", "glm4_moe_lite", "hy_v3", "minimax_m2",
-        "mixtral", "solar_open",
+        "afmoe", "deepseek_v2", "deepseek_v3", "dots1", "exaone_moe", "glm4_moe", "glm4_moe_lite", "glm4v_moe_text",
+        "hy_v3", "minimax_m2", "mixtral", "solar_open",
     }
 )  # fmt: skip
 # Their norms multiply by the weight in float32.
@@ -23,13 +23,27 @@ WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "ernie4_5_moe", "glm4_moe", "g
 SHARED_FIRST = frozenset({"ernie4_5_moe", "hunyuan_v1_moe"})
 # How many elements of float32 their layer norms keep of each that enters; those of others keep what enters.
 LAYER_NORMS = {"cohere": 3, "cohere2": 3, "olmo": 1}
+# How many copies of a score their attention holds at once, in float32 and in bfloat16, and how many while the rest of
+# the layer computes. It goes by no kernel, because of capped scores, sinks or biases, or because the modules are older
+# than kernels; these keep the shares of the layer before, too. Torch makes Falcon's where one key serves all heads.
+SCORES = {
+    "bloom": (4, 7, 2), "codegen": (3, 5, 2), "falcon": (2, 4, 0), "gemma2": (2, 5, 1), "git": (2, 2, 1),
+    "gpt_neo": (3, 5, 2), "gpt_oss": (3, 3, 1), "gptj": (3, 5, 2),
+}  # fmt: skip
+# How many vectors of the model's width the first half of their layers leaves alive while the second one computes.
+LEFT = {"stablelm": 2}
 # Types whose pass was measured.
 PASSES = WIDE_SHARES | {
-    "arcee", "cwm", "ernie4_5_moe", "exaone4", "gemma", "gemma3_text", "glm", "glm4", "gpt2", "gpt_neox", "granite",
-    "granitemoe", "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "internlm3", "lfm2", "lfm2_moe",
-    "llama", "minicpm3", "ministral", "ministral3", "mistral", "nanochat", "nemotron", "olmo2", "olmoe",
-    "paddleocr_vl_text", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3",
-    "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "starcoder2", "youtu",
+    "apertus", "arcee", "aria_text", "bitnet", "bloom", "codegen", "cohere", "cohere2", "cohere2_moe", "cwm",
+    "deepseek_v32", "ernie4_5", "ernie4_5_moe", "ernie4_5_vl_moe_text", "exaone4", "falcon", "gemma", "gemma2",
+    "gemma3_text", "gemma4_text", "gemma4_unified_text", "git", "glm", "glm4", "glm4v_text", "glm_moe_dsa",
+    "glm_ocr_text", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_oss", "gptj", "granite", "granitemoe",
+    "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl_text", "internlm3", "lfm2",
+    "lfm2_moe", "llama", "llama4_text", "longcat_flash", "minicpm3", "ministral", "ministral3", "mistral",
+    "nanochat", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "opt", "paddleocr_vl_text",
+    "persimmon", "phi", "phi3", "phi4_multimodal", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text",
+    "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "stablelm", "starcoder2",
+    "youtu",
 }  # fmt: skip
 # Types whose training step was measured.
 STEPS = frozenset(
@@ -49,12 +63,16 @@ FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 def widths_of(model_type: str, float32: int) -> Widths:
     """What elements take where one of float32 takes so many of the computation's."""
+    narrow, wide, kept = SCORES.get(model_type, (0, 0, 0))
     return Widths(
         float32=float32,
         shares=float32 if model_type in WIDE_SHARES else 1,
         normed=float32 if model_type in WIDE_NORMS else 1,
         layer_norm=LAYER_NORMS[model_type] * float32 if model_type in LAYER_NORMS else 1,
         router=float32 if model_type in WIDE_ROUTERS and float32 > 1 else 0,
+        scores=wide if float32 > 1 else narrow,
+        kept_scores=kept,
+        left=LEFT.get(model_type, 0),
     )
 
 

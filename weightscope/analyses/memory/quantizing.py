@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from weightscope.analyses.memory.file_types import FILE_TYPES
+from weightscope.analyses.memory.recipes import USUAL, Settings
 from weightscope.analyses.rules.subject import Subject
 from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.families.declaration import Declaration, declare
 
-Settings = Mapping[str, Any]
-# The settings with which most published checkpoints of each method were made.
-USUAL: Mapping[str, Settings] = {
-    "awq": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"},
-    "bitsandbytes": {
-        "quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4",
-        "bnb_4bit_use_double_quant": True, "bnb_4bit_quant_storage": "uint8",
-    },
-    "fp8": {
-        "quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128],
-    },
-    "gptq": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True},
-    "mlx": {"bits": 4, "group_size": 64},
-    "modelopt": {
-        "quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "ignore": ["lm_head"],
-    },
-    "mxfp4": {"quant_method": "mxfp4"},
-    "quanto": {"quant_method": "quanto", "weights": "int8"},
-}  # fmt: skip
 SAID = ("quantization_config", "quantization", "compression_config")
 
 
@@ -44,9 +25,12 @@ def quantizing_for(text: str) -> Settings | str:
         if rest:
             raise UsageError(f"--quantize {name} has no settings")
         return name.upper()
-    usual = USUAL.get(name.lower().replace("-", "_"))
+    usual = USUAL.get(name.lower().replace("_", "-"))
     if usual is None:
-        raise UsageError(f"--quantize has no method {name!r:.60}", hint=f"it has {', '.join((*USUAL, *FILE_TYPES))}")
+        raise UsageError(
+            f"--quantize has no method {name!r:.60}",
+            hint=f"it has {', '.join(USUAL)}, and llama.cpp's file types: {', '.join(FILE_TYPES)}",
+        )
     given: dict[str, Any] = {}
     for item in rest.split(",") if rest else ():
         key, equals, value = (part.strip() for part in item.partition("="))

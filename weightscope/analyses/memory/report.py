@@ -194,7 +194,10 @@ def _notes(
         yield f"{sizing.context:,} tokens are more than the {trained:,} that config.json names."
     looks = any(isinstance(state, PerSource) for part in kept for state in part.states)
     if looks and not sizing.source:
-        yield "No image is looked at; memory --source-tokens is for the vectors of images."
+        yield (
+            "Cross-attention looks at nothing here; --source-tokens is for the tokens that an encoder reads,"
+            " or the vectors of images."
+        )
     if unestimated:
         yield f"Activations are not estimated: {unestimated}."
 

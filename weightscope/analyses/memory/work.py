@@ -14,6 +14,7 @@ from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
 from weightscope.brief import brief
 from weightscope.components.base import Component, Indices, Repeat
+from weightscope.components.shared import LowRank
 from weightscope.components.state import PerSource
 from weightscope.components.walk import Slot, find, walk
 from weightscope.components.work import Work
@@ -25,7 +26,7 @@ NO_PRODUCTS = frozenset(
     {
         Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING, Role.LAYER_EMBEDDING, Role.RELATIVE_POSITION, Role.A_LOG,
         Role.TIME_MIX_KEY, Role.TIME_MIX_VALUE, Role.TIME_MIX_RECEPTANCE, Role.COMPRESSOR_BIAS, Role.ROUTER_BIAS,
-        Role.TOKEN_TYPE_EMBEDDING,
+        Role.TOKEN_TYPE_EMBEDDING, Role.D, Role.DT_BIAS,
     }
 )  # fmt: skip
 APART = frozenset({Section.VISION, Section.AUDIO, Section.PROJECTOR})
@@ -126,6 +127,9 @@ def _products(tree: Component, prefix: str, idle: tuple[Place, ...]) -> dict[str
         roles = frozenset(role for role, _ in slot.stored.parts)
         matrix = slot.stored.kind is Kind.WEIGHT and len(slot.stored.shape) > 1 and not NO_PRODUCTS & roles
         if slot.auxiliary or not matrix or any(section_of(role) is Section.NORM for role in roles):
+            continue
+        # An adapter of a block that several layers share is used in one of them.
+        if isinstance(slot.owner, LowRank) and slot.stored.optional:
             continue
         if _is_idle(slot, idle) or not _is_used(slot.template, slot.section, roles, slot.owner, prefix):
             continue

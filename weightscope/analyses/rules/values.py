@@ -15,6 +15,7 @@ from weightscope.analyses.stats.skimming import skim
 from weightscope.analyses.stats.sources import sources_of
 from weightscope.analyses.stats.standing_out import is_constant, odd
 from weightscope.checkpoint.reader import Progress
+from weightscope.checkpoint.values import load_numpy
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding
 from weightscope.storage.base import Kind
@@ -38,13 +39,22 @@ def unsound_values(subject: Subject, progress: Progress | None = None) -> Iterat
             progress(number, len(sources), found.name)
         if found.error:
             errors.append((found.name, found.error))
-        elif not found.finite:
+        elif not (found.finite or _is_open(subject, found.name)):
             broken.append(found.name)
         elif found.zero and _is_matrix(subject, found.name):
             empty.append(found.name)
     yield from findings.unreadable(errors)
     yield from findings.non_finite(broken)
     yield from findings.all_zero(empty)
+
+
+def _is_open(subject: Subject, name: str) -> bool:
+    """Whether it is an infinite bound, which clamps nothing."""
+    if not subject.inventory.group_of(name).may_be_infinite:
+        return False
+    import numpy as np
+
+    return not np.isnan(load_numpy(subject.checkpoint.files, subject.checkpoint.tensors[name])).any()
 
 
 def _is_matrix(subject: Subject, name: str) -> bool:

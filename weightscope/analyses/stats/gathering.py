@@ -13,8 +13,8 @@ from weightscope.analyses.stats.figures import Sums
 from weightscope.analyses.stats.reading import Part, Source, chunks, parts_of
 from weightscope.analyses.stats.tally import tally_of
 from weightscope.analyses.stats.zeros import Zeros
+from weightscope.checkpoint.array_types import import_numpy
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.spans import import_numpy
 from weightscope.checkpoint.streaming import is_streamed, sampled
 from weightscope.errors import CheckpointError, RemoteError
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from weightscope.checkpoint.array_types import numpy_dtype
 from weightscope.checkpoint.dtypes import BLOCKS, DTYPE_BITS
 from weightscope.checkpoint.entry import PiecedEntry, TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
-from weightscope.checkpoint.spans import numpy_dtype, read_bytes
+from weightscope.checkpoint.spans import read_bytes
 from weightscope.checkpoint.values import load_bytes, load_numpy, load_torch, slabs
 from weightscope.errors import CheckpointError
 from weightscope.quantization.common.dequantizing import as_used

@@ -19,7 +19,7 @@ FAR = 5.0
 def unsound(seen: Sequence[Looked]) -> Iterator[Finding]:
     """Values that no weight should have."""
     yield from findings.unreadable((one.name, one.error) for one in seen if one.error)
-    yield from findings.non_finite(one.name for one in seen if one.figures.non_finite)
+    yield from findings.non_finite(one.name for one in seen if _is_broken(one))
     yield from findings.all_zero([one.name for one in seen if _is_zero(one)])
     for one in seen:
         if one.zeros and not _is_zero(one):
@@ -37,6 +37,11 @@ def odd(seen: Sequence[Looked], repeats: Repeats) -> Iterator[Finding]:
     for stack, layer, earlier in copied_layers(seen, repeats):
         yield findings.copied(stack, layer, earlier)
     yield from _odd_sizes(seen)
+
+
+def _is_broken(one: Looked) -> bool:
+    """Whether there are NaN, or infinite numbers where none can be meant."""
+    return bool(one.figures.nan if one.known.group.may_be_infinite else one.figures.non_finite)
 
 
 def is_constant(one: Looked) -> bool:

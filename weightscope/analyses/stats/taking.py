@@ -16,9 +16,9 @@ from weightscope.analyses.stats.result import LayerStats, RoleStats, Stats, Tens
 from weightscope.analyses.stats.sources import sources_of
 from weightscope.analyses.stats.spectrum import Spectrum, has_spectrum, is_too_large, spectra
 from weightscope.analyses.stats.standing_out import odd, unsound
+from weightscope.checkpoint.array_types import need_torch
 from weightscope.checkpoint.entry import require_here
 from weightscope.checkpoint.reader import Checkpoint, Progress
-from weightscope.checkpoint.spans import need_torch
 from weightscope.checkpoint.unchanged import unchanged
 from weightscope.errors import NotImplementedByWeightscope, UsageError, printable_path
 from weightscope.families.declaration import Declaration

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.attention.rope import Rope
 from weightscope.components.base import Component
+from weightscope.components.live import Live
 from weightscope.components.norm import LayerNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
@@ -19,6 +20,8 @@ from weightscope.storage.linear import Linear
 
 if TYPE_CHECKING:
     import torch
+
+    from weightscope.components.live import Widths
 
 # The config's epsilon is not used here.
 KEY_EPS = 1e-6
@@ -69,8 +72,13 @@ class Indexer(Component, frozen=True, kw_only=True):
         return False
 
     def mixes(self) -> tuple[Work, ...]:
-        """Each head's score of the one key."""
-        return (Work(each=int(self.heads * self.head_dim)),)
+        """Each head's score of the one key, and its share in the sum of all heads'."""
+        return (Work(each=int(self.heads * (self.head_dim + 1))),)
+
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """Scores of each head in float32, and the same scaled; keys are copied for each token of several sequences."""
+        scores, copied = widths.float32 * int(self.heads), widths.float32 * int(self.head_dim)
+        return Live(elements=0, pairs=2 * scores), Live(elements=0, pairs=copied + scores, several=True)
 
     def keeps(self) -> tuple[State, ...]:
         """The one key of each token."""

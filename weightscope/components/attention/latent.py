@@ -13,6 +13,7 @@ from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import Temperature
 from weightscope.components.attention.sees import CAUSAL, Sees
 from weightscope.components.base import Component
+from weightscope.components.live import Live
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
@@ -120,13 +121,21 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         each = int(self.heads * (self.kv_rank * 2 + self.rope_dim))
         return (Work(each=each, most=int(self.indexer.keep) if self.indexer else None),)
 
-    def live(self, widths: Widths) -> int:
+    def live(self, widths: Widths) -> tuple[Live, ...]:
         """Latents; queries and keys before and after they are put together; values, also as the kernel orders them."""
         heads, plain, turned, values = map(int, (self.heads, self.nope, self.rope_dim, self.v_dim))
         latents = 2 * int(self.kv_rank + self.rope_dim)
         made = heads * (plain + turned) + heads * (plain + values) + heads * turned
         together = 2 * heads * (plain + turned)
-        return latents + made + together + heads * values * (1 + widths.float32)
+        if self.q_scale != 1.0:
+            made += heads * plain
+        if self.kv_scale != 1.0:
+            made += int(self.kv_rank)
+        mixed = Live(elements=latents + made + together + heads * values * (1 + widths.float32))
+        if self.indexer is None:
+            return (mixed,)
+        there = latents + made + together
+        return mixed, *(replace(live, elements=there + live.elements) for live in self.indexer.live(widths))
 
     def saves(self, step: Step) -> int | None:
         """What enters each matrix, the norms of latents, and what the kernel takes and gives."""

@@ -1,119 +1,122 @@
-"""What softmax attention has in memory: at the peak of a pass, and in a training step."""
+"""What softmax attention has in memory at the peak of a pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from weightscope.components.attention.norms import RotatedNorms
-from weightscope.components.live import Widths
-from weightscope.components.norm import LayerNorm, NumberedNorms
-from weightscope.components.step import Moment, Step
+from weightscope.components.live import Live, Widths
+from weightscope.components.norm import live_in
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
     from weightscope.components.attention.softmax import Attention
 
-# What makes queries, keys, values and gates.
-INPUTS = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.ATTENTION_GATE)
+
+class _Made(NamedTuple):
+    """Elements of a token's queries, keys and values, of the gate that is made with them, and of what the heads mix."""
+
+    queries: int
+    keys: int
+    values: int
+    gate: int
+    mixed: int
+
+    @property
+    def turned(self) -> int:
+        return self.queries + self.keys
+
+    @property
+    def all(self) -> int:
+        return self.turned + self.values + self.gate
 
 
-def peak(attention: Attention, widths: Widths) -> int:
-    """Queries, keys and values, and what is made of them: normed in float32, rotated in three copies, or mixed."""
+def _made(attention: Attention) -> _Made:
     heads = attention.heads
-    queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
-    made = queries + keys + int(heads.keys * heads.value_size)
-    stages = [made + int(heads.count * heads.value_size)]
-    if (dim := attention.placing.turned_part(int(heads.size))) is not None:
-        # What turns, and then queries and keys put together again.
-        stages.append(made + int(heads.count + heads.keys) * dim + queries + keys)
-    elif attention.placing.turns:
-        stages += [made + 3 * queries, made + queries + 3 * keys]
+    mixed = int(heads.count * heads.value_size)
+    return _Made(
+        queries=int(heads.count * heads.size),
+        keys=int(heads.keys * heads.size),
+        values=int(heads.keys * heads.value_size),
+        gate=mixed if attention.gated and not attention.gates_heads else 0,
+        mixed=mixed,
+    )
+
+
+def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
+    """Queries, keys and values, and what is made of them: normed, rotated, and mixed; nothing of what is not known."""
+    if widths.scores and not widths.kept_scores and (attention.heads.keys != 1 or attention.placing.added):
+        return
+    made = _made(attention)
     if attention.norms.query:
         # Norms after the rotation, unlike those before it, find the values made.
-        there = made if isinstance(attention.norms, RotatedNorms) else queries + keys
-        stages.append(there + 2 * widths.float32 * max(queries, keys))
-    return max(stages)
-
-
-def saved(attention: Attention, step: Step) -> int:
-    """Elements that are kept for the backward pass, but for what enters as it is."""
-    mixing = sum(_mixing(attention, step)) if _is_reached(attention, step) else 0
-    return step.adapting(attention, *INPUTS) + mixing + _leaving(attention, step)
-
-
-def _is_reached(attention: Attention, step: Step) -> bool:
-    """Whether the gradient of queries, keys or values is needed."""
-    return step.leaves(attention, *INPUTS) or any(step.reaches(norm) for norm in attention.norms.parts())
-
-
-def _mixing(attention: Attention, step: Step) -> Iterator[int]:
-    """What the kernel takes and gives, with a number of float32 for each head, and what queries and keys were."""
-    heads = attention.heads
-    queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
-    values, mixed = int(heads.keys * heads.value_size), int(heads.count * heads.value_size)
-    yield queries + keys + values + mixed + int(heads.count) * step.widths.float32
-    if _is_put_together(attention):
-        # Values are a part of what was made at once, and keep all of it.
-        yield queries + keys
-    if attention.gated and not attention.gates_heads:
-        # The gate of each element; that of a whole head is small.
-        yield mixed
-    for norm, size in ((attention.norms.query, queries), (attention.norms.key, keys)):
-        if norm is not None:
-            one = norm.norm if isinstance(norm, NumberedNorms) else norm
-            # Of what was made at once a layer norm keeps its part, which is kept anyway.
-            kept = 0 if _is_put_together(attention) and isinstance(one, LayerNorm) else one.saves(step)
-            yield size * kept // max(int(one.size), 1)
-
-
-def _leaving(attention: Attention, step: Step) -> int:
-    """What is kept of what enters o_proj, where that is not what the kernel gave; and its norm."""
-    kept = step.adapting(attention, Role.O_PROJ)
+        all_there = made.gate or isinstance(attention.norms, RotatedNorms)
+        there = made.all if all_there else made.turned
+        yield Live(elements=there + live_in(attention.norms.query, widths) * max(made.queries, made.keys))
+    if attention.placing.turns:
+        yield Live(elements=made.all + _turning(attention, made, widths))
     if attention.out_norm:
-        # In float32 the norm keeps what the kernel gave, which is kept anyway.
-        shared = int(attention.out_norm.size) if step.widths.float32 == 1 else 0
-        kept += attention.out_norm.saves(step.past(attention)) - shared
-    # Queries that were put together lie in another order, and what the heads put out is copied back.
-    copied = _is_put_together(attention) or attention.placing.turned_part(int(attention.heads.size)) is not None
-    if copied or attention.gated or attention.out_norm:
-        kept += step.entering(attention, Role.O_PROJ)
-    return kept
+        yield Live(elements=made.all + made.mixed * (1 + live_in(attention.out_norm, widths)))
+    yield _mixing(attention, made, widths)
 
 
-def _is_put_together(attention: Attention) -> bool:
-    """Whether one matrix makes queries, keys and values, and the rotation makes queries and keys again."""
-    return _makes_all_at_once(attention) and attention.placing.turns
+def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
+    """Three copies of the queries while they are rotated, or of the keys beside the rotated queries; or other steps."""
+    if (dim := attention.placing.turned_part(int(attention.heads.size))) is not None:
+        # What turns, and then queries and keys put together again.
+        return int(attention.heads.count + attention.heads.keys) * dim + made.turned
+    steps = attention.placing.turning
+    wide = 1 if steps == "plain" else widths.float32
+    if steps == "complex":
+        # What enters and what leaves, in float32, and then in the type of the computation.
+        return (2 * wide + (wide > 1)) * made.turned
+    copied = wide * made.turned if steps == "converted" and wide > 1 else 0
+    return copied + wide * max(3 * made.queries, made.queries + 3 * made.keys)
 
 
-def _makes_all_at_once(attention: Attention) -> bool:
+def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
+    """What the kernel takes and gives, and what follows it; or scores, where no kernel makes them."""
+    elements, fused, placing = made.all, makes_all_at_once(attention), attention.placing
+    part = placing.turned_part(int(attention.heads.size))
+    after = int(attention.width if attention.out_width is None else attention.out_width)
+    if placing.turns:
+        # All that one matrix made stays, because values are a part of it.
+        elements += made.turned if fused else 0
+        if part is not None and placing.turning == "apart":
+            # What turns, and what does not, were taken of queries and keys, which stay.
+            stays = 0 if fused and not attention.norms.query else made.turned
+            elements += int(attention.heads.count + attention.heads.keys) * part + stays
+        if fused or part is not None:
+            # Queries that were put together lie in another order, and what the heads put out is copied back.
+            after = max(after, made.mixed)
+    if not widths.scores:
+        return Live(elements=elements + made.mixed + after)
+    count = int(attention.heads.count)
+    grouped = attention.heads.keys != attention.heads.count
+    return Live(
+        elements=elements + made.mixed + _scoring(attention, made, widths),
+        # Keys and values are copied for each head of queries.
+        seen=made.queries + made.mixed if grouped and widths.kept_scores else 0,
+        pairs=count * widths.scores,
+        shares=count * widths.kept_scores,
+        mask=attention.sees,
+    )
+
+
+def _scoring(attention: Attention, made: _Made, widths: Widths) -> int:
+    """What else the product of queries and keys needs, where it goes by no kernel."""
+    converted = widths.float32 > 1
+    if attention.placing.added:
+        # Queries, keys and values are put in order.
+        return made.all
+    if not widths.kept_scores:
+        # Queries that were converted, the same scaled, and the one key copied for each of them.
+        return (2 + converted) * widths.float32 * made.queries
+    # Modules older than kernels make scores in float32, of queries and keys that were converted.
+    return widths.float32 * made.turned if converted and widths.kept_scores > 1 else 0
+
+
+def makes_all_at_once(attention: Attention) -> bool:
+    """Whether one matrix makes queries, keys and values."""
     return any({Role.Q_PROJ, Role.V_PROJ} <= set(item.roles) for item in attention.projections)
-
-
-def moments(attention: Attention, step: Step) -> Iterator[Moment]:
-    """Gradients of what the kernel takes and gave; three of queries while they are turned back; matrices' gradients."""
-    heads, width = attention.heads, int(attention.width)
-    queries, mixed = int(heads.count * heads.size), int(heads.count * heads.value_size)
-    made = queries + int(heads.keys * (heads.size + heads.value_size))
-    yield Moment(elements=max(made + mixed, 3 * queries))
-    yield Moment(elements=mixed, weight=step.made(attention, Role.O_PROJ, mixed * width))
-    if step.rank(attention, (Role.O_PROJ,)):
-        yield Moment(elements=width + step.adding(width))
-    if attention.norms.query:
-        # Four gradients in float32, when what the kernel took and gave is free.
-        yield Moment(elements=queries * (4 * step.widths.float32 - 2))
-    if _makes_all_at_once(attention):
-        yield from _entered(attention, step, made)
-    if attention.out_norm:
-        entering = step.entering(attention, Role.O_PROJ) + step.adapting(attention, Role.O_PROJ)
-        yield from (Moment(elements=moment.elements - entering) for moment in attention.out_norm.backward(step))
-
-
-def _entered(attention: Attention, step: Step, made: int) -> Iterator[Moment]:
-    """While the one matrix's gradient is made, or an adapter's answer is added to what it made, before all else."""
-    width, kept = int(attention.width), saved(attention, step)
-    yield Moment(elements=made - kept, weight=step.made(attention, Role.Q_PROJ, made * width))
-    if step.rank(attention, INPUTS):
-        # The layer's stream, what enters, and gradients of what leaves live beside them.
-        beside = width * (3 + step.adapter) + step.adapting(attention, *INPUTS)
-        yield Moment(elements=beside + step.adding(made) - kept)

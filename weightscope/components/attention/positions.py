@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from weightscope.components.running import At
     from weightscope.roles import Role
     from weightscope.storage.base import StorageItem
+
+# How a rotation is computed, as far as memory goes.
+Steps = Literal["plain", "float32", "converted", "complex", "apart"]
 
 
 class Positions(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,11 @@ class Positions(msgspec.Struct, frozen=True, kw_only=True):
     def neighbours(self) -> int:
         """Elements of a head that turn in pairs of neighbours."""
         return 0
+
+    @property
+    def turning(self) -> Steps:
+        """How transformers' module turns them."""
+        return "plain"
 
     def turned_part(self, size: int) -> int | None:
         """How many elements of a head of so many turn, where some do and not all; None otherwise."""

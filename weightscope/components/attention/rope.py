@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.attention.frequencies import Scaling
-from weightscope.components.attention.positions import Positions
+from weightscope.components.attention.positions import Positions, Steps
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -27,7 +27,9 @@ class Rope(Positions, frozen=True, kw_only=True):
     `interleaved` pairs neighbours (2i, 2i+1) rather than halves (i, i + dim/2). `sections` are how many pairs turn by
     each axis of a multi-axis position (Qwen2-VL, arXiv 2409.12191): one axis after the other, or with `alternating` in
     turns (Qwen3-VL). One that goes `backwards` turns by the opposite angles (nanochat). Positions from `limit` on are
-    refused, because of what `beyond` says.
+    refused, because of what `beyond` says. `steps` are how transformers' module computes it, which decides what lives
+    at the peak of a pass: in the type of the computation, with tables in `float32`, of queries and keys that were first
+    `converted` to float32, as a product of `complex` numbers, or with the part of a head that turns held `apart`.
     """
 
     dim: int
@@ -39,6 +41,7 @@ class Rope(Positions, frozen=True, kw_only=True):
     backwards: bool = False
     limit: int | None = None
     beyond: str = ""
+    steps: Steps = "plain"
     turns: ClassVar[bool] = True
 
     @property
@@ -52,6 +55,10 @@ class Rope(Positions, frozen=True, kw_only=True):
     @property
     def neighbours(self) -> int:
         return self.dim if self.interleaved else 0
+
+    @property
+    def turning(self) -> Steps:
+        return self.steps
 
     def turned_part(self, size: int) -> int | None:
         return self.dim if self.dim < size else None

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from weightscope.components.attention.heads import Heads, SharedKeys
-from weightscope.components.attention.live import INPUTS, moments, peak, saved
+from weightscope.components.attention.kept import INPUTS, moments, saved
+from weightscope.components.attention.live import stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.positions import NOWHERE, Positions
 from weightscope.components.attention.scores import PLAIN, Scores
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.attention.attend import Bias
-    from weightscope.components.live import Widths
+    from weightscope.components.live import Live, Widths
     from weightscope.components.step import Moment, Step
 
 
@@ -126,8 +127,8 @@ class Attention(Component, frozen=True, kw_only=True):
         kept = self.sees.kept
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
-    def live(self, widths: Widths) -> int:
-        return peak(self, widths)
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        return tuple(stages(self, widths))
 
     def saves(self, step: Step) -> int:
         return self.entering(step) + saved(self, step)

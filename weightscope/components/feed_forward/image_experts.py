@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.components.feed_forward.moe import MixtureOfExperts
+from weightscope.components.live import Live
 from weightscope.components.running import At
 from weightscope.roles import Role, Section
 from weightscope.sizes import Size
@@ -72,9 +73,11 @@ class TextAndImageExperts(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         return {Role.ROUTER_BIAS: "added to the scores for the choice alone: a row for texts, and one for images"}
 
-    def live(self, widths: Widths) -> int:
-        """What is added to, what shared experts gave, and what the larger mixture has."""
-        return int(self.text.width) + max(self.text.live(widths), self.image.live(widths))
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What shared experts gave, and what either mixture has."""
+        shared = int(self.text.width)
+        found = (*self.text.live(widths), *self.image.live(widths))
+        return tuple(Live(elements=shared + live.elements) for live in found)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
-from weightscope.components.norm import Norm
+from weightscope.components.live import Live
+from weightscope.components.norm import Norm, live_in
 from weightscope.components.running import At, linear
 from weightscope.components.step import Moment
 from weightscope.roles import Role
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from weightscope.components.step import Step
 
 # How many copies of what it acts on an activation of several steps needs, with its input.
-COPIES = {"gelu_new": 4, "relu2": 3}
+COPIES = {"gelu_fast": 5, "gelu_new": 4, "relu2": 3}
+# The same of one with weights: what enters, four steps, and which elements are positive.
+XIELU = 5
 # How many of them the backward pass needs, with what comes out.
 SAVED = {"relu": 1, "gelu_new": 5, "quick_gelu": 3}
 # How many gradients and copies live while the backward pass goes through them.
@@ -84,10 +87,19 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             Role.DOWN_PROJ: f"down_proj·{self._normed}(g ⊙ u)",
         }
 
-    def live(self, widths: Widths) -> int:
-        """What is added to, the activated gate, up and their product; gate and up, where they are made at once."""
-        del widths
-        return int(self.width + self.inner * (4 if _is_fused(self) else 3))
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What is added to, and what makes the product; or that and the same normed."""
+        copies = max(self.copies(fused=_is_fused(self)), 1 + live_in(self.norm, widths))
+        return (Live(elements=int(self.width) * (1 + widths.left) + int(self.inner) * copies),)
+
+    def copies(self, *, fused: bool) -> int:
+        """How many times `inner` lives at once: the activated gate, up and their product.
+
+        Where gate and up are made at once both stay, with what bounds them; what is added to up is one more, and a
+        gate of a steepness of its own stays beside what it becomes.
+        """
+        bounded = 2 if fused and self.limit is not None else 0
+        return 3 + fused + bounded + (self.lift != 0.0) + (self.steepness is not None and not fused)
 
     def saves(self, step: Step) -> int | None:
         """What enters, the gate before and after its activation and up, and for down_proj what enters it."""
@@ -212,10 +224,11 @@ class MLP(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         return {Role.UP_PROJ: f"u = {self._inner('x')}", Role.DOWN_PROJ: "down_proj·u"}
 
-    def live(self, widths: Widths) -> int:
-        """What is added to, up and the same activated, in one step or several."""
-        del widths
-        return int(self.width + self.inner * COPIES.get(self.activation, 2))
+    def live(self, widths: Widths) -> tuple[Live, ...]:
+        """What is added to, up and the same activated, in one step or several; or that and the same normed."""
+        activated = XIELU if self.learned else COPIES.get(self.activation, 2)
+        copies = max(activated, 1 + live_in(self.norm, widths))
+        return (Live(elements=int(self.width) * (1 + widths.left) + int(self.inner) * copies),)
 
     def saves(self, step: Step) -> int | None:
         """What enters, up before its activation and in its steps, and for down_proj what comes out."""

@@ -19,6 +19,7 @@ from weightscope.components.feed_forward.experts import (
 )
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
+from weightscope.components.live import Live
 from weightscope.components.running import At, linear
 from weightscope.components.step import ALL, NOTHING, Moment
 from weightscope.components.walk import needed
@@ -157,14 +158,22 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
             Role.LATENT_UP_PROJ: "latent_up_proj·(the sum over the experts)",
         }
 
-    def live(self, widths: Widths) -> int:
+    def live(self, widths: Widths) -> tuple[Live, ...]:
         """What is added to, what shared experts gave, and for each chosen expert its input with what it makes of it.
 
         That is gate and up, the activated gate and the product; or its output, the same times its share, and sorted.
+        Experts whose input is weighted compute all tokens, with a share of 0 where they were not chosen.
         """
-        width, inner = self.latent or self.width, self.expert.inner
-        routed = int(self.chosen) * max(int(width + inner * 4), int(width) * (2 + 2 * widths.shares))
-        return int(self.width) * (2 if self.shared else 1) + routed
+        width, inner = int(self.latent or self.width), int(self.expert.inner)
+        copies = self.expert.copies(fused=True) if isinstance(self.expert, GatedMLP) else 4
+        # The biases of each token's experts are put side by side.
+        biased = self.stacked is not None and any(item.bias for item in self.stacked.items)
+        copies += 2 * biased
+        if self.routing.early:
+            routed = int(self.experts) * max(width + inner * copies, 2 * width + inner * 3)
+        else:
+            routed = int(self.chosen) * max(width + inner * copies, width * (2 + biased + 2 * widths.shares))
+        return (Live(elements=int(self.width) * (2 if self.shared else 1) + routed),)
 
     def saves(self, step: Step) -> int | None:
         """For each chosen expert its input, what it makes of it, and its output; what routes, and shared experts."""

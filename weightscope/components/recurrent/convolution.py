@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import activate
+from weightscope.components.live import Live
 from weightscope.components.running import At, linear
 from weightscope.components.state import State, convolution
 from weightscope.roles import Role, Section
@@ -66,10 +67,10 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
     def glance(self) -> str:
         return f"convolution of {self.kernel:,}"
 
-    def live(self, widths: Widths) -> int:
+    def live(self, widths: Widths) -> tuple[Live, ...]:
         """The three projections, what is convolved, the same in another order, and twice what comes out."""
         del widths
-        return int(self.width) * 7
+        return (Live(elements=int(self.width) * 7),)
 
     def keeps(self) -> tuple[State, ...]:
         """The last inputs of each channel."""

@@ -59,8 +59,16 @@ class StillEye(GridEye, frozen=True, kw_only=True):
         return found
 
 
-class EnclosedEye(StillEye, frozen=True, kw_only=True):
-    """Images stand between the texts `begin` and `end`; positions count on through an image (MiniMax-M3)."""
+class CountingEye(StillEye, frozen=True, kw_only=True):
+    """Positions count on through an image (EXAONE 4.5)."""
+
+    def positions(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
+        """[T]."""
+        return Eye.positions(self, tokens, mark, inputs)
+
+
+class EnclosedEye(CountingEye, frozen=True, kw_only=True):
+    """Images stand between the texts `begin` and `end` (MiniMax-M3)."""
 
     processor: ClassVar[str] = "MiniMaxM3VLImageProcessor"
 
@@ -69,9 +77,6 @@ class EnclosedEye(StillEye, frozen=True, kw_only=True):
 
     def layouts(self, inputs: Inputs) -> Sequence[Layout]:
         return [(self.begin, count, self.end) for count in self.counts(inputs)]
-
-    def positions(self, tokens: torch.Tensor, mark: int, inputs: Inputs) -> torch.Tensor:
-        return Eye.positions(self, tokens, mark, inputs)
 
 
 def _grids(grids: torch.Tensor, merge: int) -> list[Grid]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightscope.components.attention.frequencies import Scaling
+from weightscope.components.attention.positions import Steps
 from weightscope.components.attention.rope import Rope
 from weightscope.config import Config
 from weightscope.families.common.layer_types import FULL, SLIDING
@@ -25,6 +26,7 @@ def rotary(
     limit: int | None = None,
     beyond: str = "",
     settings: Mapping[str, Any] | None = None,
+    steps: Steps = "plain",
 ) -> Rope:
     """The rotation of heads of `head_dim` elements; of the keys below only those are read that the family declares.
 
@@ -34,8 +36,8 @@ def rotary(
     `rope_local_base_freq` is the theta of sliding_attention, and `rope_scaling` is full_attention's (Gemma 3).
     `theta` counts where `rope_parameters` has none; `sections` and `alternating` where no `mrope_section` and
     `mrope_interleaved` say how the pairs turn by three axes. `named` are a family's own names of published scalings;
-    `backwards`, `limit` and `beyond` are the rotation's. `settings` are what `rope_parameters` holds, where the family
-    finds them itself.
+    `backwards`, `limit`, `beyond` and `steps` are the rotation's. `settings` are what `rope_parameters`
+    holds, where the family finds them itself.
 
     Raises:
         ConfigError: a number that no rotation has.
@@ -73,6 +75,7 @@ def rotary(
         alternating=bool(turns),
         limit=limit,
         beyond=beyond,
+        steps=steps,
     )
 
 

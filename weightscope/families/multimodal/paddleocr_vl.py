@@ -35,7 +35,8 @@ def paddleocr_vl(config: Config, root: str) -> VisionLanguage:
     model = component_of(CausalLM, replaced(text, tie_word_embeddings=tied), decoder, "paddleocr_vl_text")
     return VisionLanguage(
         eye=RasterEye(tower=tower(config, eye, bridge, model.decoder.embedding.width)),
-        language=Group(name="", parts=(model, left_over(config, eye))),
+        language=Group(name="", parts=(model,)),
+        unused=(left_over(config, eye),),
         image_token=int(config["image_token_id"]),
         other_tokens=((int(config["video_token_id"]), "a video"),),
         around=((int(config["vision_start_token_id"]),), (int(config["vision_end_token_id"]),)),

@@ -31,7 +31,7 @@ def axes_rope(config: Config, s: Dims) -> HalvedRope:
     if said is not None:
         settings[SECTIONS] = _whole(config, said, int(s.head_dim) // 2)
     kind = "ntk_alpha" if settings.get("alpha") else "dynamic"
-    rope = rotary(config, s.head_dim, settings=settings, named={"dynamic": kind, "xdrope": kind})
+    rope = rotary(config, s.head_dim, settings=settings, named={"dynamic": kind, "xdrope": kind}, steps="converted")
     return HalvedRope(**asdict(rope))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from weightscope.components.attention import Segments
 from weightscope.components.decoder import Block
 from weightscope.components.vision.grid_tower import GridTower
@@ -28,13 +31,19 @@ VISION = TOWER | {
 }  # fmt: skip
 
 
-def qwen2_5_tower(vision: Config, name: str, projections: tuple[StorageItem, ...] = FUSED) -> GridTower:
+def qwen2_5_tower(
+    vision: Config,
+    name: str,
+    projections: tuple[StorageItem, ...] = FUSED,
+    *,
+    defaults: Mapping[str, Any] = VISION,
+) -> GridTower:
     """Layers of `fullatt_block_indexes` see whole frames, the others windows of `window_size` pixels.
 
     Raises:
         ConfigError: a window is less than a square of merged patches.
     """
-    vision = vision.with_defaults(VISION, TOWER_NAMES)
+    vision = vision.with_defaults(defaults, TOWER_NAMES)
     width, norm, whole = vision["hidden_size"], rms_norms(1e-6), listed(vision, "fullatt_block_indexes")
     window = vision["window_size"] // vision["spatial_merge_size"] // vision["patch_size"]
     if not window:

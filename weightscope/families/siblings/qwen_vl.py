@@ -108,15 +108,16 @@ def patches(config: Config, width: Size, *, bias: bool = False) -> PatchProjecti
 def vision_attention(
     config: Config, width: Size, sees: Segments, projections: tuple[StorageItem, ...] = FUSED
 ) -> Attention:
-    """All of a head turns, half by row and half by column."""
+    """All of a head turns, half by row and half by column; heads share keys where the class can say so."""
     count = config["num_heads"]
+    keys = config["num_key_value_heads"] if config.declares("num_key_value_heads") else count
     if width % (4 * count):
         raise config.error(f"{width.text} {width:,} must be a multiple of 4 · {count.text} ({count:,})")
     return Attention(
         name="attn",
         projections=projections,
         width=width,
-        heads=Heads(count=count, keys=count, size=width // count),
+        heads=Heads(count=count, keys=keys, size=width // count),
         positions=Axial(dim=int(width // count), theta=float((config["rope_parameters"] or {}).get("rope_theta", 1e4))),
         sees=sees,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from weightscope.components.attention import Rope
 from weightscope.components.base import Component, Repeat
 from weightscope.components.encoder import TokenEmbeddings
 from weightscope.components.norm import Norm
@@ -66,16 +67,17 @@ def layers(
     feed_forward: Component,
     *,
     bias: bool,
+    positions: Rope | None = None,
     stored: type[Linear] = Linear,
 ) -> tuple[Repeat, ...]:
-    """norm(x + attention(x)), then norm(x + feed_forward(x))."""
+    """norm(x + attention(x)), then norm(x + feed_forward(x)); the rotation is the config's, unless told otherwise."""
     fused = stored(names.fused, Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, bias=bias)
     out = stored(names.out, Role.O_PROJ, bias=bias)
     attention = self_attention(
         s,
         (fused, out) if names.fused else four_projections(qkv_bias=bias, o_bias=bias),
         name=names.attention,
-        positions=rotary(config, s.head_dim),
+        positions=positions or rotary(config, s.head_dim),
         sees=seen(config),
     )
     block = post_norm_block(norm, s.width, names.norms, attention=attention, feed_forward=feed_forward)

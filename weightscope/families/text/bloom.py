@@ -36,7 +36,7 @@ def bloom(config: Config, root: str) -> CausalLM:
             sees=visible(config),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
-        feed_forward=mlp(s.width, None, "gelu_new", names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
+        feed_forward=mlp(s.width, None, "gelu_fast", names=("dense_h_to_4h", "dense_4h_to_h"), bias=True),
     )
     return causal_lm(
         config,

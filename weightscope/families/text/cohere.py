@@ -25,7 +25,7 @@ def cohere(config: Config, root: str) -> CausalLM:
             s,
             four_projections(qkv_bias=bias, o_bias=bias),
             norms=HeadNorms(query=q, key=k) if config["use_qk_norm"] else NO_NORMS,
-            positions=rotary(config, s.head_dim, interleaved=True),
+            positions=rotary(config, s.head_dim, interleaved=True, steps="converted"),
             sees=visible(config),
         ),
         feed_forward_norm=None,

@@ -31,7 +31,7 @@ def cohere2_moe(config: Config, root: str) -> CausalLM:
     """The norms are layer norms without bias, or RMS norms where the config has an epsilon for those."""
     s, (prefix, stacked), eps = Dims.of(config), spelling(root), config["rms_norm_eps"]
     norm = layer_norms(config["layer_norm_eps"], bias=False) if eps is None else rms_norms(eps)
-    rope, kinds = rotary(config, s.head_dim, interleaved=True), prefixed_windows(config)
+    rope, kinds = rotary(config, s.head_dim, interleaved=True, steps="converted"), prefixed_windows(config)
     bias, mixes, mixed = config["attention_bias"], first_dense(config), cohere_mixture(config, stacked=stacked)
     dense = gated_mlp(config, "mlp", inner=config["prefix_dense_intermediate_size"])
 

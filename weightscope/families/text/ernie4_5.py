@@ -22,7 +22,7 @@ def ernie4_5(config: Config, root: str) -> CausalLM:
     attention = self_attention(
         s,
         four_projections(qkv_bias=config["use_bias"], o_bias=config["use_bias"]),
-        positions=rotary(config, s.head_dim, interleaved=True),
+        positions=rotary(config, s.head_dim, interleaved=True, steps="float32"),
         sees=visible(config),
     )
     feed_forward = gated_mlp(config, "mlp", bias=config["use_bias"])

@@ -35,7 +35,7 @@ def ernie4_5_moe(config: Config, root: str) -> CausalLM:
     bias, inner, shared = config["use_bias"], config["moe_intermediate_size"], config["moe_num_shared_experts"]
     first, last, step = (config[f"moe_layer_{key}"] for key in ("start_index", "end_index", "interval"))
     last, dense = s.depth - 1 if last == -1 else last, gated_mlp(config, "mlp", bias=bias)
-    rope = rotary(config, s.head_dim, interleaved=True)
+    rope = rotary(config, s.head_dim, interleaved=True, steps="float32")
     attention = self_attention(s, four_projections(qkv_bias=bias, o_bias=bias), positions=rope, sees=visible(config))
     mixture = MixtureOfExperts(
         name="mlp",

@@ -29,7 +29,7 @@ SECTIONS = (22, 22, 20)
 def ernie4_5_vl_moe_text(config: Config, root: str) -> CausalLM:
     """ERNIE 4.5's mixtures, twice; a rotation by rows and columns in turns, then by time."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), bool(config["use_bias"])
-    rope = TimeLastRope(**asdict(rotary(config, s.head_dim, interleaved=True, sections=SECTIONS)))
+    rope = TimeLastRope(**asdict(rotary(config, s.head_dim, interleaved=True, sections=SECTIONS, steps="float32")))
     scaling, projections = rope.scaling.kind, four_projections(qkv_bias=bias, o_bias=bias)
     attention = self_attention(s, projections, positions=rope, sees=visible(config))
     kinds = layer_types(config, lambda i: SPARSE if i else DENSE, key="mlp_layer_types", known=MIXTURES)

@@ -49,7 +49,7 @@ def _side_by_side(config: Config, root: str, projections: tuple[StorageItem, ...
             s,
             projections,
             name="attn",
-            positions=Rope(dim=int(config["rotary_dim"]), theta=10000.0, interleaved=True),
+            positions=Rope(dim=int(config["rotary_dim"]), theta=10000.0, interleaved=True, steps="apart"),
             sees=visible(config),
         ),
         feed_forward_norm=None,

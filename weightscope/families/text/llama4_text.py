@@ -28,7 +28,7 @@ CHUNKED = "chunked_attention"
 def llama4_text(config: Config, root: str) -> CausalLM:
     """Rotated queries and keys have norms without weights; the queries of other layers grow with their position."""
     s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
-    rope, rotates = rotary(config, s.head_dim, interleaved=True), rotating(config)
+    rope, rotates = rotary(config, s.head_dim, interleaved=True, steps="complex"), rotating(config)
     kinds = layer_types(config, lambda i: CHUNKED if rotates[i] else FULL, known={CHUNKED: CHUNKED, FULL: FULL})
     step, listed, chunk = config["interleave_moe_layer_step"], config["moe_layers"], config["attention_chunk_size"]
     plain = rms_norms(config["rms_norm_eps"], weighted=False)

@@ -17,7 +17,7 @@ def olmo(config: Config, root: str) -> CausalLM:
     attention = self_attention(
         s,
         four_projections(qkv_bias=bias, o_bias=bias),
-        positions=rotary(config, s.head_dim),
+        positions=rotary(config, s.head_dim, steps="float32"),
         sees=visible(config),
         clip=config["clip_qkv"],
     )

@@ -17,7 +17,7 @@ OLMO3 = OLMO2 | {"sliding_window": Nullable(int, 4096), "layer_types": Nullable(
 def olmo2(config: Config, root: str) -> CausalLM:
     """Norms after each half and none before."""
     s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
-    block = post_norm_block(config, s, positions=rotary(config, s.head_dim), sees=visible(config))
+    block = post_norm_block(config, s, positions=rotary(config, s.head_dim, steps="float32"), sees=visible(config))
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
 
 
@@ -30,7 +30,7 @@ def olmo3(config: Config, root: str) -> CausalLM:
     def layer(i: int) -> Block:
         slides = kinds[i] == SLIDING
         # The class gives `rope_theta` to full_attention alone.
-        rope = rotary(config, s.head_dim, layers=kinds[i], theta=THETA if slides else None)
+        rope = rotary(config, s.head_dim, layers=kinds[i], theta=THETA if slides else None, steps="float32")
         sees = visible(config, config["sliding_window"] if slides else None)
         return post_norm_block(config, s, positions=rope, sees=sees)
 

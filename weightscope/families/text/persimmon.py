@@ -27,7 +27,7 @@ def persimmon(config: Config, root: str) -> CausalLM:
             width=width,
             heads=Heads(count=count, keys=count, size=size, even=True),
             norms=head_norms(norm, size, names) if config["qk_layernorm"] else NO_NORMS,
-            positions=rotary(config, size),
+            positions=rotary(config, size, steps="apart"),
             sees=visible(config),
         ),
         feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, width),

@@ -26,7 +26,7 @@ def phi(config: Config, root: str) -> CausalLM:
         s,
         linears(FOUR, bias=True),
         norms=norms if config["qk_layernorm"] else NO_NORMS,
-        positions=rotary(config, s.head_dim),
+        positions=rotary(config, s.head_dim, steps="apart"),
         sees=visible(config),
     )
     block = Block(

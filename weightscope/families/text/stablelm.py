@@ -46,7 +46,7 @@ def _decoder(config: Config, root: str, *, eps: float, turned: int | None) -> Ca
             s,
             four_projections(qkv_bias=config["use_qkv_bias"]),
             norms=_head_norms(s, eps) if config["qk_layernorm"] else NO_NORMS,
-            positions=rotary(config, turned or s.head_dim),
+            positions=rotary(config, turned or s.head_dim, steps="apart"),
         ),
         feed_forward_norm=None if beside else norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
         feed_forward=gated_mlp(config, "mlp"),
