@@ -31,8 +31,11 @@ class Adapted(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.base(x)
-        answer: torch.Tensor = self.b(self.a(x.to(self.a.weight.dtype)))
-        return (result + answer * 1.0).to(result.dtype)
+        dtype = result.dtype
+        x = x.to(self.a.weight.dtype)
+        # As PEFT writes it: a name more would keep what the second matrix gives.
+        result = result + self.b(self.a(x)) * 1.0
+        return result.to(dtype)
 
 
 class Times(torch.autograd.Function):
