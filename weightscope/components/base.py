@@ -163,6 +163,11 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         return ()
 
     @property
+    def norms_after(self) -> bool:
+        """Whether a layer takes what enters it as it is, and norms what its halves give."""
+        return False
+
+    @property
     def sees_later(self) -> bool:
         """Whether a token sees later ones: a model of such layers reads, and does not write."""
         return False

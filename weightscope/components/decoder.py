@@ -10,6 +10,7 @@ from weightscope.components.base import Component, Layers, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.live import Live
 from weightscope.components.norm import Norm
+from weightscope.components.projection import Projection
 from weightscope.components.runnable import Predicts, Runnable, refuse
 from weightscope.components.running import At, Stopped
 from weightscope.components.walk import find, needed
@@ -44,6 +45,10 @@ class Block(Component, frozen=True, kw_only=True):
     residual_scale: float = 1.0
     after: tuple[Component, ...] = ()
     word: ClassVar[str] = "layer"
+
+    @property
+    def norms_after(self) -> bool:
+        return self.input_norm is None or self.norms_sums
 
     def live(self, widths: Widths) -> tuple[Live, ...]:
         """What a norm acts on that comes after a half, beside what it is added to."""
@@ -164,7 +169,8 @@ class Decoder(Component, frozen=True, kw_only=True):
     narrow: Component | None = None
 
     def token_layers(self) -> Layers:
-        return Layers(self.depth, self.embedding.width, self.embedding.rows, self.blocks)
+        width = self.widen.outputs if isinstance(self.widen, Projection) else self.embedding.width
+        return Layers(self.depth, width, self.embedding.rows, self.blocks)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """Ids [T] to [T, D]."""

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from weightscope.components.attention.norms import RotatedNorms
-from weightscope.components.live import Live, Widths
+from weightscope.components.live import Live, Mask, Widths
 from weightscope.components.norm import live_in
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
     from weightscope.components.attention.softmax import Attention
+
+# Bytes of a number of float32.
+BYTES = 4
 
 
 class _Made(NamedTuple):
@@ -58,7 +61,10 @@ def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
         yield Live(elements=made.all + _turning(attention, made, widths))
     if attention.out_norm:
         yield Live(elements=made.all + made.mixed * (1 + live_in(attention.out_norm, widths)))
-    yield _mixing(attention, made, widths)
+    mixing = _mixing(attention, made, widths)
+    yield mixing
+    if attention.sees.kept is not None and not widths.scores:
+        yield _masked(attention, made, mixing, widths)
 
 
 def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
@@ -100,21 +106,33 @@ def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
         seen=made.queries + made.mixed if grouped and widths.kept_scores else 0,
         pairs=count * widths.scores,
         shares=count * widths.kept_scores,
-        mask=attention.sees,
+        mask=Mask(sees=attention.sees, elements=1),
+    )
+
+
+def _masked(attention: Attention, made: _Made, mixing: Live, widths: Widths) -> Live:
+    """The same where a text is longer than a token sees: a mask of a byte, also as a number that is added to scores.
+
+    Torch's kernel does not share keys and values among heads then.
+    """
+    grouped = attention.heads.keys != attention.heads.count
+    return Live(
+        elements=mixing.elements + (made.queries + made.mixed if grouped else 0),
+        pairs=1,
+        mask=Mask(sees=attention.sees, elements=widths.float32 / BYTES),
+        beyond=(attention.sees.kept or 0) + 1,
     )
 
 
 def _scoring(attention: Attention, made: _Made, widths: Widths) -> int:
     """What else the product of queries and keys needs, where it goes by no kernel."""
     converted = widths.float32 > 1
-    if attention.placing.added:
-        # Queries, keys and values are put in order.
-        return made.all
     if not widths.kept_scores:
         # Queries that were converted, the same scaled, and the one key copied for each of them.
         return (2 + converted) * widths.float32 * made.queries
-    # Modules older than kernels make scores in float32, of queries and keys that were converted.
-    return widths.float32 * made.turned if converted and widths.kept_scores > 1 else 0
+    # Modules older than kernels make scores in float32, of queries and keys that were converted; not those with biases.
+    old = widths.kept_scores > 1 and not attention.placing.added
+    return widths.float32 * made.turned if converted and old else 0
 
 
 def makes_all_at_once(attention: Attention) -> bool:
