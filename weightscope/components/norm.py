@@ -83,7 +83,7 @@ class RMSNorm(Component, frozen=True, kw_only=True):
             weight = self.offset + weight
         wide = x.float() if x.dtype is not torch.float64 else x
         scaled = (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
-        return scaled if weight is None else scaled * weight
+        return scaled if weight is None else scaled.mul_(weight)
 
 
 class LayerNorm(Component, frozen=True, kw_only=True):

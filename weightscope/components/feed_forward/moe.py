@@ -269,10 +269,12 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         if number >= self.experts:
             return x
         if self.stacked:
-            weights: dict[str, torch.Tensor] = {}
+            from weightscope.components.weights import Weights
+
+            found: dict[str, torch.Tensor] = {}
             for stacked in self._stacks(self.stacked):
-                weights |= stacked.matrices(number, at.below(stacked))
-            return self.expert.mix(x, weights)
+                found |= stacked.matrices(number, at.below(stacked))
+            return self.expert.mix(x, Weights(found, at.run.dtype))
         return self.expert.forward(x, self.place(number, at))
 
     def place(self, number: int, at: At) -> At:
