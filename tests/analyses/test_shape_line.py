@@ -12,8 +12,6 @@ import weightscope
 # By the configs in tests/families/tiny*.py.
 LINES = {
     "llama-mqa-head_dim": "3 layers · hidden 24 · 6 heads of 10 (1 kv) · mlp 52 · vocabulary 101",
-    # Its embedding is 10 wide.
-    "opt-norms-after-narrow": "3 layers · hidden 24 · 6 heads of 4 · mlp 53 · vocabulary 101",
     "bert-base": "3 layers · hidden 24 · 6 heads of 4, bidirectional · mlp 52 · vocabulary 101",
     # Four layers share the weights of one.
     "albert": "4 layers · hidden 24 · 6 heads of 4, bidirectional · mlp 52 · vocabulary 101",

@@ -116,7 +116,7 @@ def test_a_merge_that_changed_routers_too(saved: Callable[[str], Path], tmp_path
     torch.manual_seed(0)
     for name, tensor in tensors.items():
         if name.endswith(("q_proj.weight", "block_sparse_moe.gate.weight")):
-            tensor += 0.1 * torch.randn(len(tensor), 2) @ torch.randn(2, tensor.shape[1])
+            tensor.add_(0.1 * torch.randn(len(tensor), 2) @ torch.randn(2, tensor.shape[1]))
     save_file(tensors, tmp_path / "model.safetensors")
     verdict = diff(saved("mixtral"), tmp_path).verdict
     assert (verdict.kind, verdict.rank) == ("lora-merge", 2)

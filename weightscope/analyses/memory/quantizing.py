@@ -61,6 +61,8 @@ def unquantized(subject: Subject) -> Declaration:
     """
     if subject.config is None or subject.declaration is None or subject.declaration.part:
         raise UsageError("--quantize needs a model whose type is declared")
+    if subject.declaration.contained:
+        raise UsageError("a GGUF file is not quantized again", hint="name the model that it was made from")
     if subject.declaration.covered or subject.declaration.method:
         raise UsageError("the weights are quantized already", hint="name the model that they were made from")
     return subject.declaration
