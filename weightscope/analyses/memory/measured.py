@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from weightscope.components.live import Widths
 from weightscope.config import LANGUAGE, Config
 
@@ -15,7 +18,9 @@ WIDE_SHARES = frozenset(
 # Their norms multiply by the weight in float32.
 WIDE_NORMS = frozenset({"afmoe", "helium", "olmo2", "olmo3"})
 # Their routers get what enters in float32.
-WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "glm4_moe", "glm4_moe_lite", "solar_open"})
+WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "ernie4_5_moe", "glm4_moe", "glm4_moe_lite", "solar_open"})
+# In their mixtures the shared experts compute before the others.
+SHARED_FIRST = frozenset({"ernie4_5_moe", "hunyuan_v1_moe"})
 # How many elements of float32 their layer norms keep of each that enters; those of others keep what enters.
 LAYER_NORMS = {"cohere": 3, "cohere2": 3, "olmo": 1}
 # How many copies of a score their attention holds at once, in float32 and in bfloat16, and how many while the rest of
@@ -45,12 +50,13 @@ PASSES = WIDE_SHARES | {
 # Types whose training step was measured.
 STEPS = frozenset(
     {
-        "afmoe", "arcee", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3", "dots1", "exaone4", "exaone_moe",
-        "gemma", "gemma3_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "gpt_neox", "granite", "granitemoe",
-        "granitemoeshared", "helium", "hunyuan_v1_dense", "hy_v3", "internlm3", "llama", "minicpm3", "minimax_m2",
-        "ministral", "ministral3", "mistral", "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "phi", "phi3",
-        "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "solar_open", "stablelm", "starcoder2",
-        "youtu",
+        "afmoe", "arcee", "bitnet", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3", "dots1", "ernie4_5",
+        "ernie4_5_moe", "exaone4", "exaone_moe", "gemma", "gemma3_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite",
+        "glm4v_text", "gpt2", "gpt_neox", "granite", "granitemoe", "granitemoeshared", "helium", "hunyuan_v1_dense",
+        "hunyuan_v1_moe", "hy_v3", "internlm3", "llama", "minicpm3", "minimax_m2", "ministral", "ministral3", "mistral",
+        "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "opt", "persimmon", "phi", "phi3", "phimoe", "qwen2",
+        "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text",
+        "seed_oss", "smollm3", "solar_open", "stablelm", "starcoder2", "youtu",
     }
 )  # fmt: skip
 # Older configs of Qwen's have no part of their own for the text.
@@ -72,9 +78,13 @@ def widths_of(model_type: str, float32: int) -> Widths:
     )
 
 
-def language_type(config: Config | None) -> str:
-    """The model type of the part that writes: of a wrapper the type of its language model."""
+def language_part(config: Config | None) -> Mapping[str, Any]:
+    """The config of the part that writes: of a wrapper that of its language model."""
     data = config.data if config else {}
-    inner = next((data[key] for key in LANGUAGE if isinstance(data.get(key), dict)), data)
-    found = inner.get("model_type") or data.get("model_type")
+    return next((data[key] for key in LANGUAGE if isinstance(data.get(key), dict)), data)
+
+
+def language_type(config: Config | None) -> str:
+    """The model type of the part that writes."""
+    found = language_part(config).get("model_type") or (config.data.get("model_type") if config else None)
     return FLAT.get(found, found) if isinstance(found, str) else ""
