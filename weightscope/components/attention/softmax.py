@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from weightscope.components.attention.heads import Heads, SharedKeys
-from weightscope.components.attention.live import moments, saved, stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.positions import NOWHERE, Positions
 from weightscope.components.attention.scores import PLAIN, Scores
@@ -15,7 +14,6 @@ from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
 from weightscope.components.state import PerSource, State, keys_and_values
-from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from weightscope.components.attention.attend import Bias
     from weightscope.components.live import Live, Moment, Widths
+    from weightscope.components.work import Work
 
 
 class Attention(Component, frozen=True, kw_only=True):
@@ -118,6 +117,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def mixes(self) -> tuple[Work, ...]:
         """Each head's score of a key and its share of the value."""
+        from weightscope.components.work import Work
+
         heads = self.heads
         each = int(heads.count * (heads.size + heads.value_size))
         if self.source:
@@ -126,12 +127,18 @@ class Attention(Component, frozen=True, kw_only=True):
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
     def live(self, widths: Widths) -> tuple[Live, ...]:
+        from weightscope.components.attention.live import stages
+
         return tuple(stages(self, widths))
 
     def saves(self, widths: Widths) -> int:
+        from weightscope.components.attention.live import saved
+
         return saved(self, widths)
 
     def backward(self, widths: Widths) -> tuple[Moment, ...]:
+        from weightscope.components.attention.live import moments
+
         return moments(self, widths)
 
     def keeps(self) -> tuple[State, ...]:
