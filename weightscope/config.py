@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -34,8 +34,8 @@ class Reads(set[str]):
 
     last = ""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        super().__init__(keys)
         self.classes: set[str] = set()
 
     def add(self, key: str, /) -> None:

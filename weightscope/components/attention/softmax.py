@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.attention.attend import Bias
-    from weightscope.components.live import Live, Moment, Widths
+    from weightscope.components.live import Live, Widths
+    from weightscope.components.step import Moment, Step
     from weightscope.components.work import Work
 
 
@@ -131,15 +132,20 @@ class Attention(Component, frozen=True, kw_only=True):
 
         return tuple(stages(self, widths))
 
-    def saves(self, widths: Widths) -> int:
-        from weightscope.components.attention.live import saved
+    def saves(self, step: Step) -> int:
+        from weightscope.components.attention.kept import saved
 
-        return saved(self, widths)
+        return self.entering(step) + saved(self, step)
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        from weightscope.components.attention.live import moments
+    def entering(self, step: Step) -> int:
+        from weightscope.components.attention.kept import INPUTS
 
-        return moments(self, widths)
+        return step.entering(self, *INPUTS)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        from weightscope.components.attention.kept import moments
+
+        return tuple(moments(self, step))
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""
