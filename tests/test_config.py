@@ -81,6 +81,21 @@ def test_no_key_has_a_value_beyond_measure(value: Any, said: str) -> None:
             Config({"key": value}, defaults={"key": default})["key"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "b": [{"c": 1.5e-3, "d": null}, {"c": 12345678901234567890, "d": -0.0}], "e": {}}',
+        '{"url": "https://x:8080", "é": "a: \\u00e9 \\ud83d\\ude00"}',
+        '{"nested": {"nested": {"nested": [[], [{}], "x"]}}, "limit": [0, Infinity]}',
+    ],
+)
+def test_a_config_is_decoded_as_the_standard_library_does(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    decoded = read_config(tmp_path / "config.json").data
+    assert decoded == json.loads(text)
+    assert repr(decoded) == repr(json.loads(text))
+
+
 def test_half_of_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(r'{"a": "\ud83d\ude00", "b": ["\\ud800"]}')
     assert read_config(tmp_path / "config.json").data["a"] == "\U0001f600"
@@ -144,6 +159,7 @@ def test_infinity_is_read_as_mamba_2_publishes_it(tmp_path: Path) -> None:
         (b"[]", "not a JSON object"),
         (b"{} and more", r"ends at line 1, column 4, and 8 more characters follow \('and more'\)"),
         (b'{"a": 1, "b": {"c": 2, "c": [3]}}', r"gives 'c' twice, as 2 and as \[3\]"),
+        (b'{"a": {"b": 1}, "a": "\\u003a\\u003a"}', "gives 'a' twice"),
         (b'{"a": ', "not JSON"),
         (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
         (b"[" * 100_000, "nested too deeply"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -15,15 +14,12 @@ import msgspec
 
 from weightscope.brief import plural
 from weightscope.checkpoint.dtypes import TORCH_NAMES
-from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.config_values import KIND, POSITIVE, beyond, fits
 from weightscope.errors import ConfigError, UndeclaredError
 from weightscope.sizes import Size
 
 MAX_CONFIG = 10_000_000
 GIT_LFS = b"version https://git-lfs"
-# Half of a surrogate pair, if the other half does not stand beside it.
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
 # What follows `For`, which `RoFormer` has in its own name.
@@ -38,8 +34,8 @@ class Reads(set[str]):
 
     last = ""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        super().__init__(keys)
         self.classes: set[str] = set()
 
     def add(self, key: str, /) -> None:
@@ -248,17 +244,6 @@ class Config:
             raise self.error(f"{self.prefix + key!r} is 0, and must be at least 1")
 
 
-def _not_json(error: json.JSONDecodeError) -> str:
-    """What is wrong; text after the end is what an interrupted download leaves that was resumed."""
-    if error.msg != "Extra data":
-        return f"not JSON ({error})"
-    rest = error.doc[error.pos :]
-    return (
-        f"has text after its end: the JSON ends at line {error.lineno}, column {error.colno}, "
-        f"and {len(rest):,} more characters follow ({rest.strip()[:40]!r})"
-    )
-
-
 def _invalid(path: Path, what: str) -> ConfigError:
     return ConfigError(what, where=path, hint="download it again from the model's repository", code="config-invalid")
 
@@ -269,19 +254,21 @@ def _decoded(raw: bytes, path: Path) -> object:
     Raises:
         ConfigError: it says nothing, or one thing twice.
     """
+    raw = raw.removeprefix(BOM_UTF8)
     try:
-        # The standard decoder, because published configs hold `Infinity` (Mamba-2's time_step_limit).
-        data: object = json.loads(raw.removeprefix(BOM_UTF8).decode(), object_pairs_hook=once)
-        if SURROGATE.search(raw):
-            json.dumps(data, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise _invalid(path, f"not UTF-8 at byte {error.start}") from None
-    except RecursionError:
-        raise _invalid(path, "nested too deeply") from None
-    except UnicodeEncodeError:
-        raise _invalid(
-            path, "contains half of a surrogate pair (\\ud800 to \\udfff), which is not valid text"
-        ) from None
+        data: object = msgspec.json.decode(raw)
+        # Written again it has fewer colons where a key was there twice; only an escape could make up for one.
+        if b"\\" not in raw and msgspec.json.encode(data).count(b":") == raw.count(b":"):
+            return data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    from weightscope.checkpoint.repeated import RepeatedKeyError
+    from weightscope.checkpoint.slow_json import NotJSONError, decoded_slowly
+
+    try:
+        return decoded_slowly(raw)
+    except NotJSONError as error:
+        raise _invalid(path, str(error)) from None
     except RepeatedKeyError as error:
         raise ConfigError(
             str(error),
@@ -289,11 +276,6 @@ def _decoded(raw: bytes, path: Path) -> object:
             hint="loaders use the last one: remove one of the two",
             code="config-invalid",
         ) from None
-    except json.JSONDecodeError as error:
-        raise _invalid(path, _not_json(error)) from None
-    except ValueError as error:
-        raise _invalid(path, f"not JSON ({error})") from None
-    return data
 
 
 def read_config(path: Path) -> Config:

@@ -13,10 +13,10 @@ WIDTHS = frozenset(
     {
         "hidden_size", "intermediate_size", "head_dim", "n_embd", "moe_intermediate_size", "q_lora_rank",
         "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "shared_expert_intermediate_size",
-        "shared_intermediate_size", "mrope_section", "rotary_dim",
+        "shared_intermediate_size", "mrope_section", "rotary_dim", "d_model",
     }
 )  # fmt: skip
-LENGTHS = frozenset({"max_position_embeddings", "n_positions", "sliding_window"})
+LENGTHS = frozenset({"max_position_embeddings", "n_positions", "sliding_window", "max_seq_len"})
 LONGEST = 4096
 # Grouped products want rows of whole 16 bytes.
 WHOLE = 16
@@ -26,7 +26,7 @@ def scaled(name: str, **changed: Any) -> Tiny:
     """The first tiny model of this name, wider, for texts of up to 4,096 tokens, with keys of one's own."""
     tiny = next(tiny for tiny in TINY if tiny.name == name)
     keys = _scaled(copy.deepcopy(tiny.keys))
-    if "v_head_dim" in keys:
+    if "v_head_dim" in keys and "qk_nope_head_dim" in keys:
         # The CPU's attention keeps scores where heads of keys and values differ in size.
         keys["v_head_dim"] = keys["qk_nope_head_dim"] + keys["qk_rope_head_dim"]
     if "n_positions" not in keys:

@@ -88,9 +88,18 @@ SHAPES: tuple[tuple[str, dict[str, Any], int, int], ...] = (
     ("bfloat16", {"intermediate_size": 32}, 128, 3),
     ("float32", {"intermediate_size": 1024}, 96, 4),
 )
+# Types whose tiny model has another name.
+NAMES = {
+    "bert": "bert-decoder",
+    "electra": "electra-decoder",
+    "qwen2_5_omni_text": "qwen2_5_omni_thinker",
+    "qwen3_omni_moe_text": "qwen3_omni_moe_thinker",
+    "roberta": "roberta-decoder",
+}
+TYPES = sorted(NAMES.get(name, name) for name in PASSES)
 # A CPU's kernels copy keys and values that are no float32. Where those are a tenth of the whole, MLPs are wider, or as
 # many heads share them; or all is in float32.
-IN_FLOAT32 = frozenset({"git", "gpt_neox", "opt", "persimmon"})
+IN_FLOAT32 = frozenset({"gpt_neox", "lfm3", "olmo2", "olmo3", "opt", "persimmon"})
 # The indexer's heads are as wide as needs be for the part of them that is rotated.
 INDEXED = {"index_head_dim": 64}
 CHANGED: dict[str, dict[str, Any]] = {
@@ -112,7 +121,7 @@ def assert_within_a_tenth(tiny: Tiny, dtype: str, tokens: int, batch: int, direc
     assert found.prefill == pytest.approx(measured(model, ids), rel=0.1), (tiny.name, tokens, found.widest)
 
 
-@pytest.mark.parametrize("name", sorted(PASSES))
+@pytest.mark.parametrize("name", TYPES)
 def test_types_and_sizes_that_were_held_out(name: str, tmp_path: Path) -> None:
     for dtype, changed, tokens, batch in SHAPES:
         tiny = scaled(name, **(changed | INDEXED | CHANGED.get(name, {})))
@@ -125,6 +134,11 @@ def test_scores_grow_with_the_square_of_the_context(name: str, dtype: str, tmp_p
     assert_within_a_tenth(scaled(name, **INDEXED), dtype, 512, 1, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["gemma3_text", "mistral"])
+def test_a_text_longer_than_its_window_needs_a_mask(name: str, tmp_path: Path) -> None:
+    assert_within_a_tenth(scaled(name, sliding_window=64), "float32", 384, 2, tmp_path)
+
+
 def experts_of(name: str) -> str:
     """The key of their inner width, or nothing where there are none, or several."""
     keys = scaled(name).keys
@@ -133,7 +147,7 @@ def experts_of(name: str) -> str:
     return "intermediate_size" if "num_local_experts" in keys else ""
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(PASSES) if experts_of(name)])
+@pytest.mark.parametrize("name", [name for name in TYPES if experts_of(name)])
 def test_mixtures_of_small_experts(name: str, tmp_path: Path) -> None:
     """What experts give, times its share in float32 or not, is more than what they compute."""
     # Sections of a rotation would no longer add up to a head of another width.

@@ -230,6 +230,8 @@ def test_what_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
     judge = published("meta-llama__Llama-3.1-70B") | {"architectures": ["LlamaForSequenceClassification"]}
     with pytest.raises(NotImplementedByWeightscope, match=r"quantize score.weight \(classifier\) is not known"):
         opened(judge, tmp_path).memory(quantize="Q4_K_M")
+    with pytest.raises(UsageError, match="a GGUF file is not quantized again"):
+        weightscope.open(ROOT / "fixtures" / "gguf" / "llama.gguf").memory(quantize="Q4_K_M")
     with pytest.raises(UsageError, match="quantized already"):
         weightscope.open(ROOT / "fixtures" / "deepseek-v3").memory(quantize="Q4_K_M")
 

@@ -30,8 +30,10 @@ RECURRENT = {
 }  # fmt: skip
 
 
-# Their weights are multiplied by numbers of the config, or are fewer.
-CHANGED = {"falcon-h1", "roberta-classes"}
+# Its weights are fewer.
+CHANGED = {"roberta-classes"}
+# Numbers of the config are multiplied into the weights, and gone from the config.
+MULTIPLIED = {"falcon-h1"}
 # What the converter leaves out or puts into another file.
 LEFT_OUT = ("vision.", "projector.", "pooler.")
 
@@ -45,11 +47,12 @@ def test_a_converted_model_is_the_same(name: str, tmp_path: Path) -> None:
     if AHEAD in extra:
         predict_ahead(tmp_path)
     found = weightscope.diff(tmp_path, FIXTURES / f"{name}.gguf", values=True)
-    assert found.verdict.kind == ("rounded" if name in RECURRENT else "same-weights")
+    kind = "multiplied" if name in MULTIPLIED else "rounded" if name in RECURRENT else "same-weights"
+    assert found.verdict.kind == kind
     assert all(address.startswith(LEFT_OUT) for address in found.removed)
     assert not found.reshaped
     assert all(address.startswith("rope_f") for address in found.added)
-    if name not in OTHERWISE:
+    if name not in OTHERWISE | MULTIPLIED:
         assert [change.key for change in found.config if change.key != "model_type"] == []
 
 
@@ -76,16 +79,22 @@ def test_norms_with_1_added_are_off_by_rounding_alone(tmp_path: Path) -> None:
     assert found.verdict.text == "same weights but for rounding"
 
 
+@pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1", "BF16"])
-def test_blocks_are_a_quantization(kind: str, tmp_path: Path) -> None:
-    """Blocks of 32 by the gguf library, of a model whose rows are long enough."""
+def test_blocks_are_a_quantization(kind: str, times: int, tmp_path: Path) -> None:
+    """Blocks of 32 by the gguf library, of rows that are long enough; also multiplied, under a config that differs."""
     keys = dict(MODELS["qwen2"][1]) | {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         build("Qwen2", keys).save_pretrained(tmp_path)
-    write(tmp_path / "model.gguf", load_file(tmp_path / "model.safetensors"), keys, gguf.GGMLQuantizationType[kind])
+    tensors = load_file(tmp_path / "model.safetensors")
+    stored = {name: tensor * (times if "up_proj" in name else 1) for name, tensor in tensors.items()}
+    write(
+        tmp_path / "model.gguf", stored, keys | {"max_position_embeddings": 99 * times}, gguf.GGMLQuantizationType[kind]
+    )
     found = weightscope.diff(tmp_path / "model.safetensors", tmp_path / "model.gguf", values=True)
-    assert found.verdict.kind == ("rounded" if kind == "BF16" else "quantization"), found.verdict
+    alike = "rounded" if times == 1 else "multiplied"
+    assert found.verdict.kind == (alike if kind == "BF16" else "quantization"), found.verdict
     if kind != "BF16":
         assert found.verdict.text.startswith("B is a quantization of A (")
 

@@ -19,7 +19,7 @@ from tokenizers.processors import TemplateProcessing
 
 from tests.forward.seeing import enlivened
 from weightscope.analyses.forward.sentences import read_sentences
-from weightscope.errors import CheckpointError, NotImplementedByWeightscope
+from weightscope.errors import CheckpointError, NotImplementedByWeightscope, WeightscopeError
 
 Run = Callable[..., tuple[int, str, str]]
 BERT: dict[str, Any] = {
@@ -110,13 +110,16 @@ def test_dense_layers_and_length_one(tmp_path: Path) -> None:
         ([{"type": "x.Pooling", "path": "/etc"}], CheckpointError, "outside the model's"),
         ([{"type": "x.Pooling", "path": "1_Pooling"}], CheckpointError, "cannot be read"),
         ([1, 2], CheckpointError, "cannot be used"),
+        ({"0": "no list"}, CheckpointError, "cannot be used"),
+        ([], CheckpointError, "cannot be used"),
         ([{}] * 100, CheckpointError, "cannot be used"),
     ],
 )
-def test_folders_that_cannot_be_used(modules: Any, error: type[Exception], said: str, tmp_path: Path) -> None:
+def test_folders_that_cannot_be_used(modules: Any, error: type[WeightscopeError], said: str, tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=said) as raised:
         read_sentences(tmp_path)
+    assert raised.value.code == "config-invalid"
 
 
 def test_several_prompts_are_compared(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import weightscope
 from weightscope.analyses.forward import stream as streaming
-from weightscope.analyses.forward.stages import MARKS, random_signs
+from weightscope.analyses.forward.measuring import MARKS, random_signs
 from weightscope.analyses.forward.stream import Stream
 from weightscope.checkpoint.values import load_torch
 

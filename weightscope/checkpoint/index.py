@@ -5,7 +5,6 @@ Only these are decoded; whatever else is in the file is passed over.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,7 +15,6 @@ import msgspec
 
 from weightscope.brief import brief
 from weightscope.checkpoint.limits import HINT, MAX_NAME, MAX_SHARDS, MAX_TENSORS
-from weightscope.checkpoint.repeated import RepeatedKeyError, once
 from weightscope.errors import CheckpointError
 
 T = TypeVar("T")
@@ -233,6 +231,10 @@ def _refuse_repeated(content: bytes, places: dict[str, str], path: Path) -> None
     written = bytes(_outline.decode(content).weight_map)
     if written.count(b'"') == quotes:
         return
+    import json
+
+    from weightscope.checkpoint.repeated import RepeatedKeyError, once
+
     try:
         json.loads(written, object_pairs_hook=once)
     except RepeatedKeyError as error:

@@ -6,7 +6,6 @@ that many bytes of JSON, then the data; the reference reader allows no gap, no o
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -127,6 +126,8 @@ def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
 
 def _decode_slowly(header: bytes, path: Where) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     """The same with every complaint named: used when the fast way met something unusual."""
+    import json
+
     if len(header) > UNCOUNTED and (values := _values(header)) > MAX_UNUSUAL:
         _malformed(path, f"the header does not follow the format, and its {values:,} values are too many to say where")
     try:

@@ -25,29 +25,27 @@ class Widths(msgspec.Struct, frozen=True, kw_only=True):
     left: int = 0
 
 
+class Mask(msgspec.Struct, frozen=True, kw_only=True):
+    """A mask that stays through a pass: so many elements of each pair of tokens, of what is seen by `sees`."""
+
+    sees: object
+    elements: float
+
+
 class Live(msgspec.Struct, frozen=True, kw_only=True):
     """A moment of a pass: elements of each token that goes through, of each that is seen, and of each pair of the two.
 
     `seen` and `pairs` are there where scores are materialized. Of the pairs' `shares` stay while the rest of the layer
-    computes, and a mask of each kind of `mask` beside all. Elements of each token that are in `stays` stay
-    through the pass. One for `several` sequences is not there where a batch has one.
+    computes, and beside all each different `mask`. Elements of each token that are in `stays` stay through the pass.
+    Where a batch has one sequence, those for `several` are not there; nor those for texts `beyond` so many tokens,
+    where no more go through at once.
     """
 
     elements: int
     seen: int = 0
     pairs: int = 0
     shares: int = 0
-    mask: object = None
+    mask: Mask | None = None
     stays: int = 0
     several: bool = False
-
-
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment of the backward pass through a component, beside all that the pass kept up to its end.
-
-    `elements` of a token are gradients, less what was kept and is not needed any more; `weight` are those of the
-    gradient of a matrix, which is made before it is added to the others.
-    """
-
-    elements: int
-    weight: int = 0
+    beyond: int = 0

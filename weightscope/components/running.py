@@ -185,6 +185,8 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
 
     def weights(self, component: Part) -> Mapping[str, torch.Tensor]:
         """The component's own matrices by role, (out, in), and biases by `role.bias`, in the compute type."""
+        from weightscope.components.weights import Weights
+
         held = None if self.run.held is None else self.run.held.get((self.prefix, component))
         if held is not None:
             return held
@@ -193,10 +195,11 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         for item in component.stored:
             # Tables and masks that old checkpoints carry are computed instead.
             if not (isinstance(item, Buffer) and item.optional):
-                found |= in_type(item.read(self.prefix, sizes, self.run.reader), self.run.dtype)
-        if self.run.held is not None:
-            self.run.held[self.prefix, component] = found
-        return found
+                found |= item.read(self.prefix, sizes, self.run.reader)
+        weights = Weights(found, self.run.dtype)
+        if self.run.held is None:
+            return weights
+        return self.run.held.setdefault((self.prefix, component), dict(weights))
 
     def gather(self, component: Part, table: Plain, index: torch.Tensor) -> torch.Tensor:
         """Rows [T, D] of a table in the compute type; nothing else of it is read."""
@@ -216,6 +219,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab and its rows `normalized` if asked to."""
         import torch
 
+        from weightscope.components.weights import product
         from weightscope.pool import converted
 
         functional = torch.nn.functional
@@ -231,8 +235,9 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
             matrix = self.run.reader.rows(name, slab)
             if following:
                 self.run.reader.ahead([name], following)
-            matrix = converted(matrix, self.run.dtype)
-            out[:, slab] = functional.linear(x, functional.normalize(matrix, dim=-1) if normalized else matrix)
+            if normalized:
+                matrix = functional.normalize(converted(matrix, self.run.dtype), dim=-1)
+            out[:, slab] = product(x, matrix)
         return out if bias is None else out + bias
 
     def rotation(self, rope: Rotation) -> tuple[torch.Tensor, torch.Tensor]:
@@ -243,19 +248,12 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         return known
 
 
-def in_type(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The same weights in the compute type."""
-    from weightscope.pool import converted
-
-    return {key: converted(tensor, dtype) for key, tensor in weights.items()}
-
-
 def linear(x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: str) -> torch.Tensor:
     """X · Wᵀ + b; where the role has bounds, x and the result are clamped to them (Gemma 4)."""
-    import torch
+    from weightscope.components.weights import Weights, product
 
-    bounds = weights.get(f"{role}{BOUNDS_END}")
-    if bounds is None:
-        return torch.nn.functional.linear(x, weights[role], weights.get(f"{role}.bias"))
-    out = torch.nn.functional.linear(x.clamp(bounds[0], bounds[1]), weights[role], weights.get(f"{role}.bias"))
-    return out.clamp(bounds[2], bounds[3])
+    bias, bounds = weights.get(f"{role}.bias"), weights.get(f"{role}{BOUNDS_END}")
+    if bounds is not None:
+        x = x.clamp(bounds[0], bounds[1])
+    out = weights.product(x, role, bias) if isinstance(weights, Weights) else product(x, weights[role], bias)
+    return out if bounds is None else out.clamp(bounds[2], bounds[3])

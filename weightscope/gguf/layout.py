@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.components.base import Indices
+from weightscope.components.unused import Unused
 from weightscope.components.walk import Slot
 from weightscope.families.declaration import Declaration, merged
 from weightscope.gguf.architecture import Architecture
@@ -67,9 +68,9 @@ def nameless(declaration: Declaration, architecture: Architecture) -> Slot | Non
 
 
 def _is_left_out(slot: Slot, architecture: Architecture) -> bool:
-    """Whether the converter leaves it out: tables, masks and copies, and what the architecture says."""
-    beside = slot.stored.kind in (Kind.BUFFER, Kind.COPY) and slot.stored.optional
-    return beside or slot.stored.parts[0][0] in architecture.lacks
+    """Whether the converter leaves it out: tables, masks, copies, what is unused, and what the architecture says."""
+    unused = slot.stored.kind in (Kind.BUFFER, Kind.COPY) or isinstance(slot.owner, Unused)
+    return (unused and slot.stored.optional) or slot.stored.parts[0][0] in architecture.lacks
 
 
 def _by_list(scheme: InGguf, slot: Slot, declaration: Declaration, architecture: Architecture) -> InGguf:

@@ -15,6 +15,7 @@ Kind = Literal[
     "same-weights",
     "rounded",
     "norm-offset",
+    "multiplied",
     "quantization",
     "lora-merge",
     "fine-tune",

@@ -11,6 +11,7 @@ from weightscope.analyses.diff.counts import compare_counts
 from weightscope.analyses.diff.findings import differences, other_logits
 from weightscope.analyses.diff.folding import folded
 from weightscope.analyses.diff.headers import comparable, config_changes, renamed, reshaped, retyped
+from weightscope.analyses.diff.multiples import multiples
 from weightscope.analyses.diff.norms import offset_norms
 from weightscope.analyses.diff.pair import Opened, pair
 from weightscope.analyses.diff.result import ConfigChange, Diff, ForwardDiff
@@ -43,6 +44,7 @@ def take_diff(
     shapes = tuple(reshaped(left, right))
     unlike = {change.address for change in shapes if change.rows_added is None}
     asked = [address for address in left if address in right and address not in unlike] if values else []
+    config = _config(a, b)
     with unchanged(a.checkpoint, b.checkpoint):
         places = {address: place for place, address in enumerate(asked)}
         compared = sorted(compare_all(a, b, asked, progress, stop), key=lambda one: places[one[0].address])
@@ -51,11 +53,13 @@ def take_diff(
         # Whoever stops wants nothing more to be read.
         known = [] if stop.is_set() else changed
         scaled, offset = folded(a, b, known), offset_norms(a, b, known)
+        # One matrix that is doubled is a change like any other.
+        times = multiples(a, b, known) if config else {}
     facts = Facts(
         a=left,
         b=right,
         formats=(a.checkpoint.format, b.checkpoint.format),
-        config=_config(a, b),
+        config=config,
         added=tuple(address for address in right if address not in left),
         removed=tuple(address for address in left if address not in right),
         reshaped=shapes,
@@ -65,6 +69,7 @@ def take_diff(
         asked=len(asked),
         folded=scaled,
         offset=offset,
+        multiplied=times,
     )
     found = tuple(differences(facts))
     complete = len(compared) == len(asked)

@@ -8,7 +8,8 @@ from statistics import median
 import msgspec
 
 from weightscope.analyses.diff.headers import Weights
-from weightscope.analyses.diff.nearness import is_close, is_rounding
+from weightscope.analyses.diff.nearness import apart_of, is_close, is_rounding, is_turned_little
+from weightscope.analyses.diff.ranks import is_narrow
 from weightscope.analyses.diff.result import ConfigChange, Kind, Reshaped, Retyped, Verdict, WeightDiff
 from weightscope.brief import plural
 
@@ -19,7 +20,7 @@ RELATED = 0.5
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """All that the verdict rests on. `values` is None where only headers were compared, `asked` how many weights were
     to be compared. `folded` are norms and matrices that changed by scales which undo each other, `offset` norms that
-    differ by 1 everywhere: 1 where B's are larger.
+    differ by 1 everywhere: 1 where B's are larger; `multiplied` are weights that are A's times one number.
     """
 
     a: Weights
@@ -35,6 +36,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     asked: int
     folded: frozenset[str] = frozenset()
     offset: Mapping[str, float] = {}
+    multiplied: Mapping[str, float] = {}
 
     @property
     def misshapen(self) -> list[Reshaped]:
@@ -145,29 +147,45 @@ def _of_equals(facts: Facts) -> tuple[Kind, str, None]:
     return "same-weights", f"same weights in another form ({', '.join(filter(None, forms))})", None
 
 
-def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, int | None]:
-    if all(is_rounding(value) for value in changed):
+def _but_for(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, None] | None:
+    """The same weights but for rounding, or but for what a convention did to some of them."""
+    others = [value.address for value in changed if not is_rounding(value)]
+    if not others:
         types = ", ".join(sorted({f"{change.a} and {change.b}" for change in facts.retyped}))
         # Without another dtype, what was computed with them was rounded, such as 1 added to norms.
         return "rounded", f"same weights, rounded ({types})" if types else "same weights but for rounding", None
-    if all(value.address in facts.offset or is_rounding(value) for value in changed):
+    if facts.offset.keys() >= {*others}:
         return "norm-offset", "same weights but for their norms", None
+    if {*facts.offset, *facts.multiplied} >= {*others}:
+        count = plural(len(facts.multiplied), "weight")
+        return "multiplied", f"same weights, but {count} multiplied by one number each", None
+    return None
+
+
+def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, int | None]:
+    if same := _but_for(facts, changed):
+        return same
     quantized = [value for value in changed if _is_quantized(facts, value.address)]
     others = [value for value in changed if not _is_quantized(facts, value.address)]
-    explained = all(value.address in facts.folded or is_rounding(value) for value in others)
-    if quantized and explained and all(is_close(value) or value.address in facts.folded for value in quantized):
+    explained = all(value.address in {*facts.folded, *facts.multiplied} or is_rounding(value) for value in others)
+    near = all(_is_near(facts, value) for value in quantized)
+    if quantized and explained and near:
         return _quantization(facts, quantized)
     # Of all matrices: one that was replaced does not make two models unrelated.
     matrices = [value for value in facts.values or () if len(facts.a[value.address].shape) > 1]
     cosines = [value.cosine for value in matrices if value.cosine is not None]
     if cosines and median(cosines) < RELATED:
         return "unrelated-values", f"same shapes, unrelated values (cosine {median(cosines):.2g})", None
-    ranks = [value.rank for value in changed]
-    if all(ranks):
-        rank = max(rank or 0 for rank in ranks)
+    rank = max((value.rank or 0 for value in changed), default=0)
+    if rank and all(value.rank or is_narrow(facts.a[value.address].shape, rank) for value in changed):
         roles = ", ".join(dict.fromkeys(value.role or value.address for value in changed))
         return "lora-merge", f"a merge of a LoRA of rank {rank} ({roles})", rank
     return "fine-tune", _tuned(facts, changed), None
+
+
+def _is_near(facts: Facts, value: WeightDiff) -> bool:
+    """Whether quantizing explains a change, or quantizing a weight that numbers of the config were multiplied into."""
+    return is_close(value) or value.address in facts.folded or (bool(facts.config) and is_turned_little(value))
 
 
 def _tuned(facts: Facts, changed: Sequence[WeightDiff]) -> str:
@@ -188,7 +206,7 @@ def _is_quantized(facts: Facts, address: str) -> bool:
 def _quantization(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, None]:
     """Of weights that are quantized in a model or in both, and as near as quantizing leaves them."""
     a, b = (dict.fromkeys(_words(side, changed)) for side in (facts.a, facts.b))
-    apart = f"{median(value.relative or 0.0 for value in changed) * 100:.3g} %"
+    apart = f"{median(map(apart_of, changed)) * 100:.3g} %"
     if not a or not b:
         name, source = ("B", "A") if b else ("A", "B")
         return (

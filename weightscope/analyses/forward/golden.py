@@ -8,9 +8,10 @@ from typing import Annotated
 
 import msgspec
 
+from weightscope.analyses.forward.measuring import MARKS
 from weightscope.analyses.forward.request import MAX_TOKENS, too_many_tokens
 from weightscope.analyses.forward.result import Candidate, Result
-from weightscope.analyses.forward.stages import MARKS, Stage
+from weightscope.analyses.forward.stages import Stage
 from weightscope.errors import UsageError
 from weightscope.escapes import json_text
 from weightscope.findings import Finding

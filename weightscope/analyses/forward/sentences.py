@@ -119,7 +119,7 @@ def read_sentences(directory: Path) -> Sentences | None:
         return None
     path = directory / MODULES
     modules = read_object(path, list)
-    if len(modules) > MAX_MODULES or not all(isinstance(module, dict) for module in modules):
+    if not 0 < len(modules) <= MAX_MODULES or not all(isinstance(module, dict) for module in modules):
         raise CheckpointError("has settings that cannot be used", where=path, code="config-invalid")
     modes: tuple[str, ...] = ()
     dense: list[Dense] = []
@@ -133,7 +133,7 @@ def read_sentences(directory: Path) -> Sentences | None:
         elif kind == "Normalize":
             unit = True
         elif kind not in ("Transformer", "Dropout"):
-            raise NotImplementedByWeightscope(f"the module {kind!r:.60} is not implemented", where=path)
+            raise _unknown(f"the module {kind!r:.60}", path)
     return Sentences(modes=modes or ("mean",), dense=tuple(dense), unit=unit)
 
 
@@ -153,12 +153,16 @@ def _modes(settings: Any, source: Path) -> tuple[str, ...]:
         found = tuple(mode for key, mode in MODES.items() if settings.get(key) is True)
     unknown = [mode for mode in found if mode not in MODES.values()]
     if unknown:
-        raise NotImplementedByWeightscope(f"the pooling {unknown[0]!r:.60} is not implemented", where=source)
+        raise _unknown(f"the pooling {unknown[0]!r:.60}", source)
     return found
 
 
 def _activation(settings: Any, source: Path) -> str:
     name = str(settings.get("activation_function", "Tanh")).rpartition(".")[2]
     if name not in ACTIVATIONS:
-        raise NotImplementedByWeightscope(f"the activation {name!r:.60} is not implemented", where=source)
+        raise _unknown(f"the activation {name!r:.60}", source)
     return ACTIVATIONS[name]
+
+
+def _unknown(what: str, source: Path) -> NotImplementedByWeightscope:
+    return NotImplementedByWeightscope(f"{what} is not implemented", where=source, code="config-invalid")

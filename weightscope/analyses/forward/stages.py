@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from weightscope.analyses.forward.measuring import Measures, measure
 from weightscope.brief import brief
 from weightscope.checkpoint.reader import Progress
 from weightscope.ranges import summed
@@ -16,8 +16,8 @@ from weightscope.ranges import summed
 if TYPE_CHECKING:
     import torch
 
-# Numbers in a fingerprint: each is a sum over all elements with signs of its own, scaled to the size of one element.
-MARKS = 8
+# Elements of outputs that wait to be measured together; one that has more is measured by itself.
+SMALL = 1 << 16
 # Rows that differ by less than this share of the largest magnitude are the same.
 SAME = 1e-6
 
@@ -54,16 +54,12 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Seen(NamedTuple):
-    """What was noted of a stage while the pass went on: as little as can be, the rest is made of it at the end."""
+    """What was noted of a stage while the pass went on."""
 
     name: str
     equation: str
     weights: tuple[str, ...]
     shape: tuple[int, ...]
-    low: torch.Tensor
-    high: torch.Tensor
-    norm: float
-    marks: torch.Tensor
 
 
 class Recorder:
@@ -86,7 +82,9 @@ class Recorder:
         self._progress = progress
         self._keep = keep
         self._seen: list[_Seen] = []
-        self._signs: dict[tuple[int, int], torch.Tensor] = {}
+        self._measured: list[Measures] = []
+        # Outputs of one shape and type that are not measured yet.
+        self._waiting: list[torch.Tensor] = []
 
     def layer(self, name: str, reading: str, number: int, total: int) -> None:
         """Tell the progress bar what is computed, and what is read."""
@@ -101,80 +99,51 @@ class Recorder:
         self._taken.clear()
         if not self._measures:
             return
+        self._seen.append(_Seen(name, equation, names, tuple(x.shape)))
+        if self._waiting and (x.shape, x.dtype) != (self._waiting[0].shape, self._waiting[0].dtype):
+            self._measure()
+        if x.numel() > SMALL:
+            self._measured += measure(x[None])
+            return
+        # What follows may write over it.
+        self._waiting.append(x.clone())
+        if len(self._waiting) * x.numel() > SMALL:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Measure what waits, at once: for small outputs torch's calls cost more than the numbers."""
         import torch
 
-        low, high = x.aminmax()
-        wide = x if x.dtype is _wide(x) else x.to(_wide(x))
-        norm = float(torch.linalg.vector_norm(wide))
-        if math.isinf(norm):
-            # The squares are beyond float32, the values need not be.
-            largest = float(torch.maximum(-low, high))
-            norm = float(torch.linalg.vector_norm(wide / largest)) * largest
-        # Signs over the columns now, over the rows at the end: cheap, and independent enough to see any difference.
-        marks = torch.nn.functional.linear(wide, self._sign(x.shape[1], 0, x))
-        self._seen.append(_Seen(name, equation, names, tuple(x.shape), low, high, norm, marks))
+        if self._waiting:
+            self._measured += measure(torch.stack(self._waiting))
+            self._waiting.clear()
 
     def finish(self, roles_of: Callable[[str], Iterable[str]]) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
         """The stages, and the weights that the first with NaN or infinity read."""
-        stages = tuple(self._measured(seen, roles_of) for seen in self._seen)
+        self._measure()
+        stages = tuple(_stage(*one, roles_of) for one in zip(self._seen, self._measured, strict=True))
         broken = (seen.weights for seen, stage in zip(self._seen, stages, strict=True) if not stage.finite)
         return stages, next(broken, ())
 
-    def _measured(self, seen: _Seen, roles_of: Callable[[str], Iterable[str]]) -> Stage:
-        low, high = float(seen.low), float(seen.high)
-        finite = math.isfinite(low) and math.isfinite(high)
-        elements = max(math.prod(seen.shape), 1)
-        rms = seen.norm / math.sqrt(elements)
-        return Stage(
-            stage=seen.name,
-            equation=seen.equation,
-            weights=tuple(map(str, summed(seen.weights))),
-            roles=tuple(dict.fromkeys(role for name in seen.weights for role in roles_of(name))),
-            shape=(1, *seen.shape),
-            rms=_figures(rms) if finite and math.isfinite(rms) else None,
-            absmax=_figures(max(-low, high)) if finite else None,
-            finite=finite,
-            varies=not finite or _spread(seen.marks) > SAME * max(-low, high),
-            fingerprint=self._fingerprint(seen.marks, elements) if finite else None,
-        )
 
-    def _fingerprint(self, marks: torch.Tensor, elements: int) -> tuple[float, ...]:
-        sums = (marks.T * self._sign(len(marks), 1, marks)).sum(1) / math.sqrt(elements)
-        return tuple(map(_figures, sums.tolist()))
-
-    def _sign(self, length: int, axis: int, like: torch.Tensor) -> torch.Tensor:
-        signs = self._signs.get((length, axis))
-        if signs is None:
-            signs = self._signs[length, axis] = random_signs(length, axis).to(like.device, _wide(like))
-        return signs
-
-
-@lru_cache(maxsize=16)
-def random_signs(length: int, axis: int) -> torch.Tensor:
-    """±1 [MARKS, length], the same on every machine and with every version of every library: splitmix64's bits."""
-    import numpy as np
-    import torch
-
-    with np.errstate(over="ignore"):
-        word = (2 * np.arange(length, dtype=np.uint64) + np.uint64(axis + 1)) * np.uint64(0x9E3779B97F4A7C15)
-        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    bits = ((word ^ (word >> np.uint64(31))) >> np.uint64(32)) >> np.arange(MARKS, dtype=np.uint64)[:, None]
-    return torch.from_numpy((bits & np.uint64(1)).astype(np.float32) * 2 - 1)
-
-
-def _spread(marks: torch.Tensor) -> float:
-    """How far apart the rows are at most, in one of their sums."""
-    low, high = marks.aminmax(dim=0)
-    return float((high - low).max())
+def _stage(seen: _Seen, measures: Measures, roles_of: Callable[[str], Iterable[str]]) -> Stage:
+    finite = math.isfinite(measures.low) and math.isfinite(measures.high)
+    rms = measures.norm / math.sqrt(max(math.prod(seen.shape), 1))
+    largest = max(-measures.low, measures.high)
+    return Stage(
+        stage=seen.name,
+        equation=seen.equation,
+        weights=tuple(map(str, summed(seen.weights))),
+        roles=tuple(dict.fromkeys(role for name in seen.weights for role in roles_of(name))),
+        shape=(1, *seen.shape),
+        rms=_figures(rms) if finite and math.isfinite(rms) else None,
+        absmax=_figures(largest) if finite else None,
+        finite=finite,
+        varies=not finite or measures.spread > SAME * largest,
+        fingerprint=tuple(map(_figures, measures.fingerprint)) if finite else None,
+    )
 
 
 def _figures(value: float) -> float:
     """Six figures: what is beyond them differs from machine to machine."""
     return float(f"{value:.6g}")
-
-
-def _wide(x: torch.Tensor) -> torch.dtype:
-    import torch
-
-    return torch.promote_types(x.dtype, torch.float32)

@@ -6,21 +6,21 @@ It follows how transformers' modules compute without gradients and without mater
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from weightscope.analyses.memory.dtypes import byte_count
 from weightscope.analyses.memory.kept import runnable_of
+from weightscope.analyses.memory.layers import Widest, layers_of
 from weightscope.analyses.memory.measured import PASSES, language_type, widths_of
 from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.embedding import Head
-from weightscope.components.live import Live, Widths
+from weightscope.components.live import Widths
 from weightscope.components.walk import find
 
-# Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed.
+# Beside the part of a layer that computes: the embeddings, the layer's input, and the same normed first.
 STREAMS = 3
 
 
@@ -55,78 +55,25 @@ def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tupl
     if runnable.words is None:
         return None, ""
     head = next(find(runnable, Head), None)
-    width = int(runnable.words.width)
+    stacks = (layers for part in parts if (layers := part.token_layers()))
+    width = int(next((layers.width for layers in stacks), runnable.words.width))
     moments = [
-        _Widest(live, part.word) for part in parts for live in part.live(widths) if sizing.batch > 1 or not live.several
+        Widest(live, part.word) for part in parts for live in part.live(widths) if sizing.batch > 1 or not live.several
     ]
-    layers = _Layers.of(moments, width, width if runnable.learned else 0)
-    prefill, widest = layers.peak(sizing.context, sizing.context)
-    decode, _ = layers.peak(1, sizing.context)
+    streams = STREAMS - any(part.norms_after for part in parts) + (runnable.learned is not None)
+    passing, step = (layers_of(moments, width, streams, tokens) for tokens in (sizing.context, 1))
+    prefill, widest = passing.peak(sizing.context, sizing.context)
+    decode, _ = step.peak(1, sizing.context)
     vocabulary = int(head.vocabulary) if head else 0
-    logits = layers.width * sizing.context + vocabulary
+    logits = width * sizing.context + vocabulary
     estimate = Activations(
         prefill=byte_count(sizing.batch * max(prefill, logits), sizing.dtype),
-        decode=byte_count(sizing.batch * max(decode, layers.width + vocabulary), sizing.dtype),
+        decode=byte_count(sizing.batch * max(decode, width + vocabulary), sizing.dtype),
         widest=widest.word if prefill > logits else "head",
-        formula=f"the larger of {layers.formula(widest)} and tokens · {layers.width:,} + batch · {vocabulary:,},"
+        formula=f"the larger of {passing.formula(widest)} and tokens · {width:,} + batch · {vocabulary:,},"
         f" times {byte_count(1, sizing.dtype)} bytes",
     )
     return estimate, ""
-
-
-class _Widest(NamedTuple):
-    """A moment, and the part of a layer that it is in."""
-
-    live: Live
-    word: str
-
-
-class _Layers(msgspec.Struct, frozen=True, kw_only=True):
-    """What lives in the layers of a model that is `width` wide: their moments, and what is beside them.
-
-    That are elements of each token that stay through the pass, and of each pair of a token that goes through and one
-    that it may see `masks`, and `shares` that stay through a layer.
-    """
-
-    width: int
-    stays: int
-    moments: tuple[_Widest, ...]
-    masks: int
-    shares: int
-
-    @classmethod
-    def of(cls, moments: Sequence[_Widest], width: int, positions: int) -> _Layers:
-        """The layers with these moments, in which so many elements of each token are of its learned position."""
-        return cls(
-            width=width,
-            stays=positions + sum(moment.live.stays for moment in moments),
-            moments=tuple(moments),
-            masks=len({moment.live.mask for moment in moments if moment.live.pairs}),
-            shares=max(moment.live.shares for moment in moments),
-        )
-
-    def peak(self, tokens: int, seen: int) -> tuple[int, _Widest]:
-        """The most elements, and at what, of one sequence of which so many tokens go through and so many are seen."""
-
-        def elements(moment: _Widest) -> int:
-            live = moment.live
-            return tokens * (self._each(live) + seen * self._pairs(live)) + seen * live.seen
-
-        widest = max(self.moments, key=elements)
-        return elements(widest), widest
-
-    def formula(self, widest: _Widest) -> str:
-        """The same in words, where all tokens go through at once."""
-        live = widest.live
-        each = f"tokens · ({STREAMS} · {self.width:,} + {self.stays + live.elements + live.seen:,})"
-        pairs = self._pairs(live)
-        return f"{each} + tokens · context · {pairs:,}" if pairs else each
-
-    def _each(self, live: Live) -> int:
-        return STREAMS * self.width + self.stays + live.elements
-
-    def _pairs(self, live: Live) -> int:
-        return self.masks + max(live.pairs, self.shares)
 
 
 def _unestimated(parts: Sequence[Component], model_type: str, widths: Widths) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.attention.rope import Rope
 from weightscope.components.base import Component
-from weightscope.components.live import Live
+from weightscope.components.live import Live, Mask
 from weightscope.components.norm import LayerNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
@@ -78,7 +78,11 @@ class Indexer(Component, frozen=True, kw_only=True):
     def live(self, widths: Widths) -> tuple[Live, ...]:
         """Scores of each head in float32, and the same scaled; keys are copied for each token of several sequences."""
         scores, copied = widths.float32 * int(self.heads), widths.float32 * int(self.head_dim)
-        return Live(elements=0, pairs=2 * scores), Live(elements=0, pairs=copied + scores, several=True)
+        mask = Mask(sees=self.name, elements=1)
+        return (
+            Live(elements=0, pairs=2 * scores, mask=mask),
+            Live(elements=0, pairs=copied + scores, mask=mask, several=True),
+        )
 
     def keeps(self) -> tuple[State, ...]:
         """The one key of each token."""

@@ -1,4 +1,4 @@
-"""What softmax attention has in memory: at the peak of a pass, and in a training step."""
+"""What softmax attention has in memory at the peak of a pass."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from weightscope.components.attention.norms import RotatedNorms
-from weightscope.components.live import Live, Moment, Widths
-from weightscope.components.norm import NumberedNorms, live_in
+from weightscope.components.live import Live, Mask, Widths
+from weightscope.components.norm import live_in
 from weightscope.roles import Role
 
 if TYPE_CHECKING:
     from weightscope.components.attention.softmax import Attention
+
+# Bytes of a number of float32.
+BYTES = 4
 
 
 class _Made(NamedTuple):
@@ -58,7 +61,10 @@ def stages(attention: Attention, widths: Widths) -> Iterator[Live]:
         yield Live(elements=made.all + _turning(attention, made, widths))
     if attention.out_norm:
         yield Live(elements=made.all + made.mixed * (1 + live_in(attention.out_norm, widths)))
-    yield _mixing(attention, made, widths)
+    mixing = _mixing(attention, made, widths)
+    yield mixing
+    if attention.sees.kept is not None and not widths.scores:
+        yield _masked(attention, made, mixing, widths)
 
 
 def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
@@ -77,7 +83,7 @@ def _turning(attention: Attention, made: _Made, widths: Widths) -> int:
 
 def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
     """What the kernel takes and gives, and what follows it; or scores, where no kernel makes them."""
-    elements, fused, placing = made.all, _makes_all_at_once(attention), attention.placing
+    elements, fused, placing = made.all, makes_all_at_once(attention), attention.placing
     part = placing.turned_part(int(attention.heads.size))
     after = int(attention.width if attention.out_width is None else attention.out_width)
     if placing.turns:
@@ -100,69 +106,35 @@ def _mixing(attention: Attention, made: _Made, widths: Widths) -> Live:
         seen=made.queries + made.mixed if grouped and widths.kept_scores else 0,
         pairs=count * widths.scores,
         shares=count * widths.kept_scores,
-        mask=attention.sees,
+        mask=Mask(sees=attention.sees, elements=1),
+    )
+
+
+def _masked(attention: Attention, made: _Made, mixing: Live, widths: Widths) -> Live:
+    """The same where a text is longer than a token sees: a mask of a byte, also as a number that is added to scores.
+
+    Torch's kernel does not share keys and values among heads then.
+    """
+    grouped = attention.heads.keys != attention.heads.count
+    return Live(
+        elements=mixing.elements + (made.queries + made.mixed if grouped else 0),
+        pairs=1,
+        mask=Mask(sees=attention.sees, elements=widths.float32 / BYTES),
+        beyond=(attention.sees.kept or 0) + 1,
     )
 
 
 def _scoring(attention: Attention, made: _Made, widths: Widths) -> int:
     """What else the product of queries and keys needs, where it goes by no kernel."""
     converted = widths.float32 > 1
-    if attention.placing.added:
-        # Queries, keys and values are put in order.
-        return made.all
     if not widths.kept_scores:
         # Queries that were converted, the same scaled, and the one key copied for each of them.
         return (2 + converted) * widths.float32 * made.queries
-    # Modules older than kernels make scores in float32, of queries and keys that were converted.
-    return widths.float32 * made.turned if converted and widths.kept_scores > 1 else 0
+    # Modules older than kernels make scores in float32, of queries and keys that were converted; not those with biases.
+    old = widths.kept_scores > 1 and not attention.placing.added
+    return widths.float32 * made.turned if converted and old else 0
 
 
-def saved(attention: Attention, widths: Widths) -> int:
-    """Elements that are kept for the backward pass."""
-    return sum(_saved(attention, widths))
-
-
-def _saved(attention: Attention, widths: Widths) -> Iterator[int]:
-    heads = attention.heads
-    queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
-    values, mixed = int(heads.keys * heads.value_size), int(heads.count * heads.value_size)
-    # What the kernel takes and gives, with a number of float32 for each head.
-    yield queries + keys + values + mixed + int(heads.count) * widths.float32
-    fused = _makes_all_at_once(attention)
-    if fused:
-        # Values are a part of what was made at once, and keep all of it.
-        yield queries + keys
-    if fused or attention.placing.turned_part(int(heads.size)) is not None:
-        # Queries that were put together lie in another order, and what the heads put out is copied back.
-        yield mixed
-    if attention.gated:
-        # What leaves the gate, and the gate of each element; that of a whole head is small.
-        yield mixed if attention.gates_heads else 2 * mixed
-    if attention.out_norm:
-        yield attention.out_norm.saves(widths)
-    for norm, size in ((attention.norms.query, queries), (attention.norms.key, keys)):
-        if norm is not None:
-            one = norm.norm if isinstance(norm, NumberedNorms) else norm
-            # What leaves these norms is rotated and not kept.
-            yield size * (one.saves(widths) - int(one.size)) // max(int(one.size), 1)
-
-
-def _makes_all_at_once(attention: Attention) -> bool:
+def makes_all_at_once(attention: Attention) -> bool:
+    """Whether one matrix makes queries, keys and values."""
     return any({Role.Q_PROJ, Role.V_PROJ} <= set(item.roles) for item in attention.projections)
-
-
-def moments(attention: Attention, widths: Widths) -> tuple[Moment, ...]:
-    """Three gradients of the queries while they are turned back; what comes out beside o_proj's; what goes in.
-
-    That is where one matrix makes queries, keys and values: its gradient is larger than o_proj's.
-    """
-    heads, width = attention.heads, int(attention.width)
-    mixed = int(heads.count * heads.value_size)
-    found = [Moment(elements=int(heads.count * heads.size) * 3), Moment(elements=mixed, weight=mixed * width)]
-    if attention.norms.query:
-        # Four gradients in float32, when what the kernel took and gave is free.
-        found.append(Moment(elements=int(heads.count * heads.size) * (4 * widths.float32 - 2)))
-    if _makes_all_at_once(attention):
-        made = int((heads.count + heads.keys) * heads.size + heads.keys * heads.value_size)
-        found.append(Moment(elements=made - saved(attention, widths), weight=made * width))
-    return (*found, *(attention.out_norm.backward(widths) if attention.out_norm else ()))

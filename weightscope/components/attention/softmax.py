@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from weightscope.components.attention.heads import Heads, SharedKeys
-from weightscope.components.attention.live import moments, saved, stages
+from weightscope.components.attention.kept import INPUTS, moments, saved
+from weightscope.components.attention.live import stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.positions import NOWHERE, Positions
 from weightscope.components.attention.scores import PLAIN, Scores
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.attention.attend import Bias
-    from weightscope.components.live import Live, Moment, Widths
+    from weightscope.components.live import Live, Widths
+    from weightscope.components.step import Moment, Step
 
 
 class Attention(Component, frozen=True, kw_only=True):
@@ -128,11 +130,14 @@ class Attention(Component, frozen=True, kw_only=True):
     def live(self, widths: Widths) -> tuple[Live, ...]:
         return tuple(stages(self, widths))
 
-    def saves(self, widths: Widths) -> int:
-        return saved(self, widths)
+    def saves(self, step: Step) -> int:
+        return self.entering(step) + saved(self, step)
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        return moments(self, widths)
+    def entering(self, step: Step) -> int:
+        return step.entering(self, *INPUTS)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        return tuple(moments(self, step))
 
     def keeps(self) -> tuple[State, ...]:
         """Keys and values of what it sees, unless it takes those of another layer."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from weightscope.components.base import Component, Conflict
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
-from weightscope.components.running import At, in_type
+from weightscope.components.running import At
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -59,16 +59,18 @@ class StackedExperts(Component, frozen=True, kw_only=True):
 
     def answer(self, number: int, x: torch.Tensor, at: At) -> torch.Tensor:
         """Expert `number` of x [T, width]."""
-        return self.expert.mix(x, self.matrices(number, at))
+        from weightscope.components.weights import Weights
 
-    def matrices(self, number: int, at: At) -> Mapping[str, torch.Tensor]:
-        """The matrices of expert `number` that lie here."""
+        return self.expert.mix(x, Weights(self.matrices(number, at), at.run.dtype))
+
+    def matrices(self, number: int, at: At) -> dict[str, torch.Tensor]:
+        """The matrices of expert `number` that lie here, in the type that they are read in."""
         if at.run.held is not None:
             return {key: tensor[number] for key, tensor in at.weights(self).items()}
         sizes = self.sizes()
         found: dict[str, torch.Tensor] = {}
         for item in self.items:
-            found |= in_type(item.read_one(at.prefix, sizes, at.run.reader, number), at.run.dtype)
+            found |= item.read_one(at.prefix, sizes, at.run.reader, number)
         return found
 
     def ahead(self, number: int, at: At) -> None:
