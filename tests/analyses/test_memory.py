@@ -168,6 +168,13 @@ def test_more_tokens_than_the_model_was_trained_on_are_said_and_computed() -> No
     assert found.state.total.logical == 4096 * 96
 
 
+def test_a_method_that_is_not_implemented_is_said(tmp_path: Path) -> None:
+    config = BY_NAME["Qwen/Qwen2-7B"]["config"] | {"quantization_config": {"quant_method": "exl3", "bits": 4.0}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    notes = weightscope.open(tmp_path / "config.json").memory().notes
+    assert "Quantization 'exl3' is not implemented: weights are counted as before quantization." in notes
+
+
 @pytest.mark.parametrize(
     ("model", "asked", "source"),
     [

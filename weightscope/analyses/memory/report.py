@@ -146,6 +146,7 @@ def report(
             *_notes(sizing, kept, trained, unknown, unestimated),
             *_encoders(subject),
             *_unlike(subject, loaded.weights),
+            *_unquantized(subject),
         ),
         findings=(
             *(findings_of(found, divided, sizing) if found else ()),
@@ -181,6 +182,13 @@ def _unlike(subject: Subject, weights: Weights) -> Iterator[str]:
             "The weights are not those that config.json describes: their bytes are those of the files; state, "
             "activations and work follow config.json."
         )
+
+
+def _unquantized(subject: Subject) -> Iterator[str]:
+    """Where no file tells the bytes of quantized weights, and their method is not implemented."""
+    method = subject.declaration.method if subject.declaration else None
+    if method and method.missing and not subject.has_names:
+        yield f"{method.missing[:1].upper()}{method.missing[1:]}: weights are counted as before quantization."
 
 
 def _notes(
