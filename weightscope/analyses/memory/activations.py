@@ -61,7 +61,7 @@ def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tupl
         Widest(live, part.word) for part in parts for live in part.live(widths) if sizing.batch > 1 or not live.several
     ]
     streams = STREAMS - any(part.norms_after for part in parts) + (runnable.learned is not None)
-    passing, step = (layers_of(moments, streams * width, tokens) for tokens in (sizing.context, 1))
+    passing, step = (layers_of(moments, width, streams, tokens) for tokens in (sizing.context, 1))
     prefill, widest = passing.peak(sizing.context, sizing.context)
     decode, _ = step.peak(1, sizing.context)
     vocabulary = int(head.vocabulary) if head else 0

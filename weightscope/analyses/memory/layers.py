@@ -20,11 +20,13 @@ class Widest(NamedTuple):
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
     """The moments of the layers, and what lives beside each of them.
 
-    That is so many elements of each token (`beside`), and of each pair of a token that goes through and one that it
-    may see: `masks`, and the `shares` that stay through a layer.
+    That is so many vectors of the model's width (`streams`), elements of each token (`stays`), and of each pair of a
+    token that goes through and one that it may see: `masks`, and the `shares` that stay through a layer.
     """
 
-    beside: int
+    width: int
+    streams: int
+    stays: int
     moments: tuple[Widest, ...]
     masks: float
     shares: int
@@ -34,7 +36,8 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
 
         def elements(moment: Widest) -> int:
             live = moment.live
-            return tokens * (self.beside + live.elements) + int(tokens * seen * self._pairs(live)) + seen * live.seen
+            each = self.streams * self.width + self.stays + live.elements
+            return tokens * each + int(tokens * seen * self._pairs(live)) + seen * live.seen
 
         widest = max(self.moments, key=elements)
         return elements(widest), widest
@@ -42,7 +45,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     def formula(self, widest: Widest) -> str:
         """The same in words, where all tokens go through at once."""
         live = widest.live
-        each = f"tokens · ({self.beside:,} + {live.elements + live.seen:,})"
+        each = f"tokens · ({self.streams} · {self.width:,} + {self.stays + live.elements + live.seen:,})"
         pairs = self._pairs(live)
         return f"{each} + tokens · context · {pairs:,g}" if pairs else each
 
@@ -50,12 +53,14 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
         return self.masks + max(live.pairs, self.shares)
 
 
-def layers_of(moments: Sequence[Widest], beside: int, tokens: int) -> Layers:
+def layers_of(moments: Sequence[Widest], width: int, streams: int, tokens: int) -> Layers:
     """The layers with those of the moments that are there where so many tokens go through at once."""
     there = tuple(moment for moment in moments if tokens > moment.live.beyond)
     masks = {moment.live.mask for moment in there if moment.live.mask}
     return Layers(
-        beside=beside + sum(moment.live.stays for moment in there),
+        width=width,
+        streams=streams,
+        stays=sum(moment.live.stays for moment in there),
         moments=there,
         masks=sum(mask.elements for mask in masks),
         shares=max((moment.live.shares for moment in there), default=0),
