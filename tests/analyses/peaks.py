@@ -20,10 +20,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def peak_of(step: Callable[[], None]) -> int:
-    """The most bytes that were allocated at once in a step, beyond those before it; it has run once before."""
+def peak_of(step: Callable[[], None], *, warm: bool = False) -> int:
+    """The most bytes that were allocated at once in a step, beyond those before it; it runs once before, or did."""
     with one_thread():
-        step()
+        if not warm:
+            step()
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             step()
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -17,8 +17,9 @@ from weightscope.storage.base import Sizes, StorageItem
 if TYPE_CHECKING:
     import torch
 
-    from weightscope.components.live import Live, Moment, Widths
+    from weightscope.components.live import Live, Widths
     from weightscope.components.state import State
+    from weightscope.components.step import Moment, Step
     from weightscope.components.work import Work
 
 Indices = Sequence[int]
@@ -136,18 +137,29 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         del widths
         return ()
 
-    def saves(self, widths: Widths) -> int | None:
+    def saves(self, step: Step) -> int | None:
         """How many elements of a token a training step keeps for the backward pass, children included.
 
         None where it is not said: of what has weights and does not say it.
         """
         if any(True for _ in self.stored):
             return None
-        return total(child.saves(widths) for child in self.children())
+        return total(child.saves(reached) for child, reached in self.passing(step))
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+    def passing(self, step: Step) -> Iterator[tuple[Component, Step]]:
+        """Each child with the step as it reaches it, in the order of the forward pass: one after the other."""
+        for child in self.children():
+            yield child, step
+            step = step.past(child)
+
+    def entering(self, step: Step) -> int:
+        """How many elements of a token a step keeps of what enters, as it is: no copy that is made of it."""
+        del step
+        return 0
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
         """The moments of the backward pass through it at which most lives; none where that is little."""
-        del widths
+        del step
         return ()
 
     @property
@@ -216,9 +228,9 @@ class Repeat(Component, frozen=True, kw_only=True):
         """`chosen` of as many as there are."""
         return None if self.chosen is None else (self.chosen, len(self.indices))
 
-    def saves(self, widths: Widths) -> int | None:
+    def saves(self, step: Step) -> int | None:
         """What all of them keep."""
-        each = self.child.saves(widths)
+        each = self.child.saves(step)
         return None if each is None else each * len(self.indices)
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar
 
-from weightscope.components.base import Component, Layers, Repeat, total
+from weightscope.components.base import Component, Layers, Repeat
 from weightscope.components.embedding import Classifier, Embedding, Head
 from weightscope.components.live import Live
 from weightscope.components.norm import Norm
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from weightscope.components.layer_scale import LayerScale
     from weightscope.components.live import Widths
     from weightscope.components.sinusoids import Sinusoids
+    from weightscope.components.step import Step
 
 
 class Block(Component, frozen=True, kw_only=True):
@@ -61,19 +62,25 @@ class Block(Component, frozen=True, kw_only=True):
             for live in norm.live(widths)
         )
 
-    def saves(self, widths: Widths) -> int | None:
-        """What its parts keep, less what leaves a norm and is only added.
-
-        A half without a norm before it keeps what enters it, which is as much.
-        """
-        kept = total(child.saves(widths) for child in self.children())
-        if kept is None or self.norms_sums:
+    def saves(self, step: Step) -> int | None:
+        """What its parts keep; what enters both halves of a parallel block is kept once."""
+        kept = super().saves(step)
+        if kept is None or not self.parallel:
             return kept
-        if self.parallel and self.input_norm and self.feed_forward_norm:
-            # What enters both norms is kept once.
-            kept -= int(self.input_norm.size)
-        halves = ((self.input_norm, self.attention_out_norm), (self.feed_forward_norm, self.feed_forward_out_norm))
-        return kept - sum(int(after.size) for before, after in halves if before and after)
+        if self.input_norm and self.feed_forward_norm:
+            return kept - (int(self.input_norm.size) if step.flows else 0)
+        return kept - min(self.attention.entering(step), self.feed_forward.entering(step))
+
+    def passing(self, step: Step) -> Iterator[tuple[Component, Step]]:
+        """Both halves of a parallel block are reached by the same."""
+        if not self.parallel:
+            yield from super().passing(step)
+            return
+        normed = step.past(self.input_norm) if self.input_norm else step
+        own = step.past(self.feed_forward_norm) if self.feed_forward_norm else normed
+        reached = {self.input_norm: step, self.attention: normed, self.feed_forward_norm: step, self.feed_forward: own}
+        for child in self.children():
+            yield child, reached.get(child, step.past(self))
 
     def equation(self, x: str = "x") -> str:
         if self.parallel:

@@ -49,14 +49,3 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     stays: int = 0
     several: bool = False
     beyond: int = 0
-
-
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment of the backward pass through a component, beside all that the pass kept up to its end.
-
-    `elements` of a token are gradients, less what was kept and is not needed any more; `weight` are those of the
-    gradient of a matrix, which is made before it is added to the others.
-    """
-
-    elements: int
-    weight: int = 0

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component, Repeat
-from weightscope.components.live import Live, Moment
+from weightscope.components.live import Live
 from weightscope.components.running import At
+from weightscope.components.step import Moment
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.live import Widths
+    from weightscope.components.step import Step
 
 
 class RMSNorm(Component, frozen=True, kw_only=True):
@@ -57,14 +59,20 @@ class RMSNorm(Component, frozen=True, kw_only=True):
         leaves = 1 if self.weighted and widths.normed > 1 else 0
         return (Live(elements=int(self.size) * (2 * widths.float32 + leaves)),)
 
-    def saves(self, widths: Widths) -> int:
-        """What enters, in float32, the same normed, and what leaves."""
-        normed = widths.float32 if self.offset else widths.normed
-        return int(self.size) * (widths.float32 + (normed if self.weighted else 0) + 1)
+    def saves(self, step: Step) -> int:
+        """What enters, in float32, and for the weight the same normed."""
+        return int(self.size) * ((step.widths.float32 if step.flows else 0) + self._normed(step))
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        """Five gradients in float32, and that of what leaves, after two of those that were kept were freed."""
-        return (Moment(elements=int(self.size) * (5 * widths.float32 - 1)),)
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        """Five gradients in float32, and that of what leaves, after what is kept for the weight was freed."""
+        freed = min(self._normed(step), 1)
+        return (Moment(elements=int(self.size) * (5 * step.widths.float32 + 1 - freed)),)
+
+    def _normed(self, step: Step) -> int:
+        """How many elements of each are kept for the weight's gradient."""
+        if not self.weighted or not step.trains(self, self.role):
+            return 0
+        return step.widths.float32 if self.offset else step.widths.normed
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]; the mean of squares is taken in float32."""
@@ -119,13 +127,13 @@ class LayerNorm(Component, frozen=True, kw_only=True):
     def terms(self) -> Mapping[Role, str]:
         return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"} if self.weighted else {}
 
-    def saves(self, widths: Widths) -> int:
-        """What is made of what enters, and what leaves."""
-        return int(self.size) * (widths.layer_norm + 1)
+    def saves(self, step: Step) -> int:
+        """What is made of what enters."""
+        return int(self.size) * step.widths.layer_norm if step.leaves(self, self.role) else 0
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        """The gradient of what enters; more where more was kept of it."""
-        return (Moment(elements=int(self.size) * (2 * widths.layer_norm - 1)),)
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        """The gradient of what leaves, and one of each that was made of what enters."""
+        return (Moment(elements=int(self.size) * (step.widths.layer_norm + 1)),)
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]."""

@@ -32,6 +32,9 @@ def training_facts(training: Training, *, exact: bool) -> Iterator[tuple[str, st
     if step := training.activations:
         kept, again = words.size(step.kept, exact=exact), words.size(step.checkpointed, exact=exact)
         yield "Activations", f"about {kept} more in a step, {again} with activation checkpointing"
+    if whole := training.with_activations:
+        kept, again = words.size(whole.kept, exact=exact), words.size(whole.checkpointed, exact=exact)
+        yield "Together", f"about {kept} with activations, {again} with checkpointing"
 
 
 def training_table(training: Training) -> Table:
@@ -58,7 +61,7 @@ def training_records(training: Training) -> Table:
 def training_notes(training: Training) -> Iterator[str]:
     """What the plan leaves open, and what is not counted."""
     yield from training.notes
-    yield "Each is bytes of one trained parameter. Activations are not counted."
+    yield "Each is bytes of one trained parameter. The table is without activations."
 
 
 def _each(number: float) -> str:

@@ -8,16 +8,17 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.groups import Group
-from weightscope.analyses.memory.backward import StepActivations, step_activations
+from weightscope.analyses.memory.backward import Computing, StepActivations, step_activations
+from weightscope.analyses.memory.learning import learning
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained
 from weightscope.analyses.memory.weights import is_loaded
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.training.grammar import Plan
-from weightscope.analyses.training.split import Trainable, is_trained, split, whole_parts
+from weightscope.analyses.training.split import Trainable, hits_of, is_trained, split, whole_parts
 from weightscope.brief import brief
 from weightscope.checkpoint.dtypes import BLOCKS
-from weightscope.errors import UsageError, WeightscopeError
+from weightscope.errors import NotImplementedByWeightscope, UsageError, WeightscopeError
 from weightscope.findings import Finding
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
@@ -48,8 +49,8 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         change: what would be another.
-        per_device: bytes that each device would hold then.
-        saved: how many bytes less that is; negative for more.
+        per_device: bytes that each device would hold then, without activations.
+        saved: how many bytes less each device needs; negative for more.
     """
 
     change: str
@@ -69,6 +70,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
         per_device: on each device.
         usable: of each device that was named; None where none was.
         activations: an estimate of what a step needs beside; None where it is not estimated.
+        with_activations: what one device needs in all; None where that is not estimated, and for several devices.
         savings: what other ways would save, one change at a time.
         notes: what is not counted.
     """
@@ -81,6 +83,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     per_device: int
     usable: int | None
     activations: StepActivations | None
+    with_activations: StepActivations | None
     savings: tuple[Saving, ...]
     notes: tuple[str, ...]
 
@@ -109,7 +112,7 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     model = _model(subject, loaded, recipe.plan, found)
     parts = tuple(_parts(model, recipe))
     total = sum(part.per_device for part in parts)
-    live, unestimated = _activations(subject, recipe, tokens)
+    live, unestimated = _activations(subject, loaded, recipe, tokens)
     return Training(
         recipe=recipe,
         trained=model.parameters,
@@ -119,23 +122,39 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
         per_device=total,
         usable=usable,
         activations=live,
-        savings=tuple(_savings(subject, loaded, model, recipe, total)),
+        with_activations=live.beside(total) if live and recipe.devices == 1 else None,
+        savings=(*_savings(subject, loaded, model, recipe, total), *_recomputed(live, total)),
         notes=(*found.notes, *([f"Activations are not estimated: {unestimated}."] if unestimated else [])),
     )
 
 
-def _activations(subject: Subject, recipe: Recipe, tokens: int) -> tuple[StepActivations | None, str]:
+def _activations(subject: Subject, loaded: Loading, recipe: Recipe, tokens: int) -> tuple[StepActivations | None, str]:
     """The estimate, and why there is none."""
-    if subject.declaration is None:
+    declaration, plan = subject.declaration, Plan.of(recipe.plan)
+    if declaration is None:
         return None, "no family declares this model type"
-    if recipe.plan != "full":
-        return None, "a step that trains a part of the weights was not measured"
-    return step_activations(subject.declaration, tokens, PRECISIONS[recipe.precision].weights)
+    whole = _whole(subject, loaded, plan)
+    hits = hits_of(plan, whole, declaration, subject.inventory, subject.checkpoint, subject.tying)
+    try:
+        learned = learning(declaration.tree, plan, whole, hits.matrices, tied=declaration.tied)
+    except NotImplementedByWeightscope as error:
+        return None, error.what
+    size = PRECISIONS[recipe.precision].weights
+    computing = Computing(
+        tokens=tokens,
+        size=size,
+        # PEFT keeps adapters in float32 beside weights of two bytes, as masters are kept.
+        adapter_size=4 if recipe.precision == "mixed" else size,
+        quantized=any(map(_is_quantized, loaded.groups)),
+    )
+    return step_activations(declaration, learned, computing)
 
 
 def training_findings(found: Training) -> Iterator[Finding]:
-    """Why it does not fit, if it does not."""
-    if found.usable is not None and found.per_device > found.usable:
+    """Why it does not fit, if it does not; a warning where only an estimate says so."""
+    if found.usable is None:
+        return
+    if found.per_device > found.usable:
         yield Finding(
             code="does-not-fit",
             severity="error",
@@ -143,6 +162,17 @@ def training_findings(found: Training) -> Iterator[Finding]:
             expected=found.usable,
             actual=found.per_device,
             hint="the table says what saves how much",
+        )
+    elif (whole := found.with_activations) and whole.kept > found.usable:
+        saves = whole.checkpointed <= found.usable
+        yield Finding(
+            code="does-not-fit",
+            severity="warning",
+            message=f"with activations a step needs about {whole.kept:,} bytes of the device, which may use"
+            f" {found.usable:,}",
+            expected=found.usable,
+            actual=whole.kept,
+            hint="activation checkpointing is enough" if saves else "choose a smaller --batch or --context",
         )
 
 
@@ -154,8 +184,7 @@ def _split(subject: Subject, plan: str) -> Trainable:
 
 def _model(subject: Subject, loaded: Loading, text: str, found: Trainable) -> _Model:
     plan = Plan.of(text)
-    groups = [group for group in loaded.groups if group.kind is not Kind.BUFFER]
-    whole = whole_parts(plan, groups, subject.tying)
+    whole = _whole(subject, loaded, plan)
     tensors: list[Trained] = []
     frozen = 0
     for group, size in zip(loaded.groups, loaded.sizes, strict=True):
@@ -166,6 +195,12 @@ def _model(subject: Subject, loaded: Loading, text: str, found: Trainable) -> _M
         elif is_loaded(group, subject.tying):
             tensors += _tensors(group)
     return _Model(tensors=(*tensors, *_adapters(found)), frozen=frozen)
+
+
+def _whole(subject: Subject, loaded: Loading, plan: Plan) -> frozenset[Section]:
+    """The components that the plan trains as they are."""
+    groups = [group for group in loaded.groups if group.kind is not Kind.BUFFER]
+    return whole_parts(plan, groups, subject.tying)
 
 
 def _is_quantized(group: Group) -> bool:
@@ -221,6 +256,12 @@ def _savings(subject: Subject, loaded: Loading, model: _Model, recipe: Recipe, t
         yield Saving(change=words, per_device=held, saved=total - held)
     if recipe.plan == "full":
         yield from _with_adapters(subject, loaded, recipe, total)
+
+
+def _recomputed(live: StepActivations | None, total: int) -> Iterator[Saving]:
+    """Activation checkpointing, where it is known what it saves."""
+    if live:
+        yield Saving(change="activation checkpointing", per_device=total, saved=live.kept - live.checkpointed)
 
 
 def _with_adapters(subject: Subject, loaded: Loading, recipe: Recipe, total: int) -> Iterator[Saving]:

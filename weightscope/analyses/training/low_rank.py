@@ -33,9 +33,10 @@ class Adapted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hits(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the targets hit, and sentences on what a user may not expect."""
+    """All that the targets hit, the `matrices` themselves, and sentences on what a user may not expect."""
 
     adapted: tuple[Adapted, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -69,6 +70,7 @@ def find_hits(lora: Lora, matrices: Sequence[Matrix], whole: Collection[str], mo
             )
             for matrix in merged
         ),
+        matrices=tuple(merged),
         notes=tuple(dict.fromkeys([*notes, *_of_experts(lora.targets, matrices, merged)])),
     )  # fmt: skip
 

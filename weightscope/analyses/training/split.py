@@ -87,10 +87,7 @@ def split(
     """
     groups = [group for group in inventory.counted if group.kind is not Kind.BUFFER and not group.auxiliary]
     whole = whole_parts(plan, groups, tying)
-    hits = Hits()
-    if plan.lora:
-        model_type = declaration.config.model_type if declaration else ""
-        hits = find_hits(plan.lora, [*matrices(declaration, inventory, checkpoint, tying)], whole, model_type)
+    hits = hits_of(plan, whole, declaration, inventory, checkpoint, tying)
     components = tuple(_components(groups, plan, whole, hits, tying))
     trained, frozen = _sum(row.trained for row in components), _sum(row.frozen for row in components)
     added = sum(part.added for part in hits.adapted)
@@ -106,6 +103,26 @@ def split(
         components=components,
         notes=(*_notes(plan, groups, whole, tying), *hits.notes),
     )
+
+
+def hits_of(
+    plan: Plan,
+    whole: frozenset[Section],
+    declaration: Declaration | None,
+    inventory: Inventory,
+    checkpoint: Checkpoint,
+    tying: Tying,
+) -> Hits:
+    """The matrices beside which the plan has adapters; none without LoRA.
+
+    Raises:
+        UsageError: a target hits nothing, the rank is beyond all sizes.
+        NotImplementedByWeightscope: what is hit cannot be counted.
+    """
+    if not plan.lora:
+        return Hits()
+    model_type = declaration.config.model_type if declaration else ""
+    return find_hits(plan.lora, [*matrices(declaration, inventory, checkpoint, tying)], whole, model_type)
 
 
 def whole_parts(plan: Plan, groups: Iterable[Group], tying: Tying) -> frozenset[Section]:

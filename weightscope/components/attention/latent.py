@@ -12,11 +12,12 @@ from weightscope.components.attention.indexer import Indexer
 from weightscope.components.attention.rope import Rope
 from weightscope.components.attention.scores import Temperature
 from weightscope.components.attention.sees import CAUSAL, Sees
-from weightscope.components.base import Component, total
-from weightscope.components.live import Live, Moment
+from weightscope.components.base import Component
+from weightscope.components.live import Live
 from weightscope.components.norm import RMSNorm
 from weightscope.components.running import At, linear
 from weightscope.components.state import PerToken, State
+from weightscope.components.step import Moment
 from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.live import Widths
+    from weightscope.components.step import Step
 
 # transformers and DeepSeek's own code give these two norms no epsilon of the config's.
 LATENT_EPS = 1e-6
@@ -141,20 +143,31 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         there = latents + made + together
         return mixed, *(replace(live, elements=there + live.elements) for live in self.indexer.live(widths))
 
-    def saves(self, widths: Widths) -> int | None:
-        """Queries and keys put together, what both projections make, what the heads put out, and the latents' norms."""
+    def saves(self, step: Step) -> int | None:
+        """What enters each matrix, the norms of latents, and what the kernel takes and gives."""
+        if self.indexer:
+            return None
         heads, plain, turned, values = map(int, (self.heads, self.nope, self.rope_dim, self.v_dim))
-        together = 2 * heads * (plain + turned)
-        norms = total(child.saves(widths) for child in self.children())
-        # What the heads put out is kept in the kernel's order and in o_proj's.
-        return None if norms is None else together + heads * (plain + values) + 2 * heads * values + norms
+        down, up = (Role.Q_A_PROJ, Role.KV_A_PROJ), (Role.Q_B_PROJ, Role.KV_B_PROJ)
+        inner = sum(step.entering(self, role) for role in up) + step.adapting(self, Role.Q_PROJ, *down, *up)
+        # What the heads put out is kept in the kernel's order, and for o_proj in its own.
+        leaving = step.entering(self, Role.O_PROJ) + step.adapting(self, Role.O_PROJ)
+        if not step.past(self).flows:
+            return self.entering(step) + inner + leaving
+        latent = replace(step, flows=step.leaves(self, *down))
+        norms = sum(child.saves(latent) or 0 for child in self.children())
+        # Queries and keys are put together of what both projections make, of which values are a part.
+        mixing = 2 * heads * (plain + turned) + heads * (plain + values) + heads * values
+        return self.entering(step) + inner + norms + mixing + leaving
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
+    def entering(self, step: Step) -> int:
+        return step.entering(self, Role.Q_PROJ, Role.Q_A_PROJ, Role.KV_A_PROJ)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradients of queries while they are turned back, or of what the heads put out beside o_proj's."""
-        del widths
         mixed = int(self.heads * self.v_dim)
         turned = Moment(elements=int(self.heads * (self.nope + self.rope_dim)) * 3)
-        return (turned, Moment(elements=mixed, weight=mixed * int(self.width)))
+        return (turned, Moment(elements=mixed, weight=step.made(self, Role.O_PROJ, mixed * int(self.width))))
 
     def keeps(self) -> tuple[State, ...]:
         """The latent and the rotated key, one of each for all heads."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from weightscope.components.base import Component
 from weightscope.components.feed_forward.activations import WORDS, activate
-from weightscope.components.live import Live, Moment
+from weightscope.components.live import Live
 from weightscope.components.norm import Norm, live_in
 from weightscope.components.running import At, linear
+from weightscope.components.step import Moment
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from weightscope.components.live import Widths
     from weightscope.components.state import State
+    from weightscope.components.step import Step
 
 # How many copies of what it acts on an activation of several steps needs, with its input.
 COPIES = {"gelu_fast": 5, "gelu_new": 4, "relu2": 3}
@@ -26,6 +28,8 @@ COPIES = {"gelu_fast": 5, "gelu_new": 4, "relu2": 3}
 XIELU = 5
 # How many of them the backward pass needs, with what comes out.
 SAVED = {"relu": 1, "gelu_new": 5, "quick_gelu": 3}
+# How many gradients and copies live while the backward pass goes through them.
+GRADIENTS = {"relu2": 4, "gelu_new": 3, "quick_gelu": 3}
 
 
 class GatedMLP(Component, frozen=True, kw_only=True):
@@ -85,8 +89,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
 
     def live(self, widths: Widths) -> tuple[Live, ...]:
         """What is added to, and what makes the product; or that and the same normed."""
-        fused = any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in self.items)
-        copies = max(self.copies(fused=fused), 1 + live_in(self.norm, widths))
+        copies = max(self.copies(fused=_is_fused(self)), 1 + live_in(self.norm, widths))
         return (Live(elements=int(self.width) * (1 + widths.left) + int(self.inner) * copies),)
 
     def copies(self, *, fused: bool) -> int:
@@ -98,16 +101,37 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         bounded = 2 if fused and self.limit is not None else 0
         return 3 + fused + bounded + (self.lift != 0.0) + (self.steepness is not None and not fused)
 
-    def saves(self, widths: Widths) -> int | None:
-        """The gate before and after its activation, up, and their product."""
-        norm = self.norm.saves(widths) if self.norm else 0
-        return int(self.inner) * (2 + SAVED.get(self.activation, 2)) + norm
+    def saves(self, step: Step) -> int | None:
+        """What enters, the gate before and after its activation and up, and for down_proj what enters it."""
+        # Up is kept for the gate's gradient, the activated gate for that of up.
+        copies = SAVED.get(self.activation, 2) if step.leaves(self, Role.GATE_PROJ) else 0
+        copies += 1 if step.leaves(self, Role.UP_PROJ) else 0
+        norm = self.norm.saves(step.past(self)) if self.norm else 0
+        entering = self.entering(step) + step.adapting(self, Role.GATE_PROJ, Role.UP_PROJ)
+        return entering + copies * int(self.inner) + norm + self._product(step)
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        """The gradients of the activated gate and of up, or of their product beside down_proj's."""
+    def entering(self, step: Step) -> int:
+        return step.entering(self, Role.GATE_PROJ, Role.UP_PROJ)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        """The gradients of the product, the activated gate and up, or of the product beside down_proj's.
+
+        What down_proj kept is free by then.
+        """
         inner = int(self.inner)
-        normed = self.norm.backward(widths) if self.norm else ()
-        return (Moment(elements=2 * inner), Moment(elements=inner, weight=inner * int(self.width)), *normed)
+        product = self._product(step)
+        normed = self.norm.backward(step) if self.norm else ()
+        made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
+        return (
+            Moment(elements=3 * inner - product),
+            Moment(elements=inner, weight=made),
+            *_adapted(self, step, product),
+            *(Moment(elements=moment.elements - product) for moment in normed),
+        )
+
+    def _product(self, step: Step) -> int:
+        """Elements that are kept of what enters down_proj."""
+        return step.entering(self, Role.DOWN_PROJ) + step.adapting(self, Role.DOWN_PROJ)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
@@ -116,14 +140,14 @@ class GatedMLP(Component, frozen=True, kw_only=True):
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[T, width] to [T, width], or as wide as `outputs`."""
         weights = at.weights(self)
-        inner = self._product(x, weights)
+        inner = self._gated(x, weights)
         return self._leaving(at.call(self.norm, inner) if self.norm else inner, weights)
 
     def mix(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """[T, width] to [T, width] by matrices that lie anywhere, without a norm."""
-        return self._leaving(self._product(x, weights), weights)
+        return self._leaving(self._gated(x, weights), weights)
 
-    def _product(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def _gated(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The activated gate times up, [T, inner]."""
         import torch
 
@@ -206,18 +230,34 @@ class MLP(Component, frozen=True, kw_only=True):
         copies = max(activated, 1 + live_in(self.norm, widths))
         return (Live(elements=int(self.width) * (1 + widths.left) + int(self.inner) * copies),)
 
-    def saves(self, widths: Widths) -> int | None:
-        """Up before and after its activation."""
+    def saves(self, step: Step) -> int | None:
+        """What enters, up before its activation and in its steps, and for down_proj what comes out."""
         if self.learned:
             return None
-        return int(self.inner) * SAVED.get(self.activation, 2)
+        reached = step.leaves(self, Role.UP_PROJ)
+        return (
+            self.entering(step)
+            + step.adapting(self, Role.UP_PROJ)
+            + (int(self.inner) * (SAVED.get(self.activation, 2) - 1) if reached else 0)
+            + self._product(step)
+        )
 
-    def backward(self, widths: Widths) -> tuple[Moment, ...]:
-        """The gradient of what the activation gave beside down_proj's."""
-        del widths
-        inner = int(self.inner)
-        steps = Moment(elements=inner * (3 if self.activation in COPIES else 1))
-        return (steps, Moment(elements=inner, weight=inner * int(self.width)))
+    def entering(self, step: Step) -> int:
+        return step.entering(self, Role.UP_PROJ)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        """The gradients of what the activation gave and took, or of the first beside down_proj's.
+
+        What down_proj kept is free by then.
+        """
+        inner, product = int(self.inner), self._product(step)
+        steps = Moment(elements=inner * GRADIENTS.get(self.activation, 2) - product)
+        made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
+        return (steps, Moment(elements=inner, weight=made), *_adapted(self, step, product))
+
+    def _product(self, step: Step) -> int:
+        """Elements that are kept of what enters down_proj."""
+        return step.entering(self, Role.DOWN_PROJ) + step.adapting(self, Role.DOWN_PROJ)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
@@ -240,3 +280,25 @@ class MLP(Component, frozen=True, kw_only=True):
         """What the second matrix acts on, in words."""
         made = f"{WORDS.get(self.activation, self.activation)}(up_proj·{x})"
         return f"{self.norm.word}({made})" if self.norm else made
+
+
+def _adapted(mlp: GatedMLP | MLP, step: Step, product: int) -> Iterator[Moment]:
+    """While adapters' answers are added, which is computed again under checkpointing; `product` is kept later.
+
+    The layer's stream, what enters the MLP, and the gradients of what leaves it live beside them.
+    """
+    width, inner = int(mlp.width), int(mlp.inner)
+    beside = width * (2 if step.adapter == 1 else 3 + step.adapter)
+    if step.rank(mlp, (Role.UP_PROJ,)):
+        # Where gate and up are one matrix, the gate is not activated yet.
+        fused = _is_fused(mlp)
+        made = step.adding(2 * inner) - 3 * inner if fused else step.adding(inner) - inner
+        yield Moment(elements=beside + made - product)
+    if step.rank(mlp, (Role.DOWN_PROJ,)):
+        plain = inner * width if step.quantized else 0
+        yield Moment(elements=beside + width + (inner if step.adapter > 1 else 0), weight=plain)
+
+
+def _is_fused(mlp: GatedMLP | MLP) -> bool:
+    """Whether gate and up are one matrix."""
+    return any({Role.GATE_PROJ, Role.UP_PROJ} <= set(item.roles) for item in mlp.items)
