@@ -99,7 +99,7 @@ NAMES = {
 TYPES = sorted(NAMES.get(name, name) for name in PASSES)
 # A CPU's kernels copy keys and values that are no float32. Where those are a tenth of the whole, MLPs are wider, or as
 # many heads share them; or all is in float32.
-IN_FLOAT32 = frozenset({"gpt_neox", "olmo2", "olmo3", "opt", "persimmon"})
+IN_FLOAT32 = frozenset({"gpt_neox", "lfm3", "olmo2", "olmo3", "opt", "persimmon"})
 # The indexer's heads are as wide as needs be for the part of them that is rotated.
 INDEXED = {"index_head_dim": 64}
 CHANGED: dict[str, dict[str, Any]] = {
