@@ -46,7 +46,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     `flows` says whether the gradient of what enters is needed, because something before it is trained. An element of an
     adapter takes `adapter` of the computation's. Matrices that are not trained are made plain, one at a time, where
-    they are `quantized`. Each token sees `seen`, where scores are kept. In some mixtures shared experts compute before the others (`shared_first`).
+    they are `quantized`. In some mixtures shared experts compute before the others (`shared_first`). Each token sees
+    `seen`, where scores are kept.
     """
 
     widths: Widths

@@ -53,8 +53,8 @@ class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
 class Computing(msgspec.Struct, frozen=True, kw_only=True):
     """How a step computes.
 
-    `tokens` go through it, `seen` of one sequence, in elements of `size` bytes; those of adapters have `adapter_size`. Matrices that are not
-    trained are `quantized`.
+    `tokens` go through it, `seen` of one sequence, in elements of `size` bytes; those of adapters have `adapter_size`.
+    Matrices that are not trained are `quantized`.
     """
 
     tokens: int
