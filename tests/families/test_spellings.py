@@ -98,7 +98,7 @@ def test_minimax_m3_is_not_computed_where_its_indexer_chooses(saved: Callable[[s
         model.forward([1] * 65)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [*PUBLISHED, "voxtral-base", "qwen2_audio-base"])
 def test_as_transformers_holds_it(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
     """A state dict, saved without transformers' renaming."""
     oracle = next(tiny for tiny in TINY if tiny.name == name).build()
