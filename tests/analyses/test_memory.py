@@ -18,6 +18,7 @@ import weightscope
 from tests.analyses.configs import config_of
 from tests.families.test_published import MODELS, expand
 from tests.families.tiny import TINY
+from weightscope.analyses.memory.devices import device
 from weightscope.analyses.memory.report import Memory
 from weightscope.errors import UsageError
 
@@ -167,6 +168,13 @@ def test_more_tokens_than_the_model_was_trained_on_are_said_and_computed() -> No
     assert found.state.total.logical == 4096 * 96
 
 
+def test_a_method_that_is_not_implemented_is_said(tmp_path: Path) -> None:
+    config = BY_NAME["Qwen/Qwen2-7B"]["config"] | {"quantization_config": {"quant_method": "exl3", "bits": 4.0}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    notes = weightscope.open(tmp_path / "config.json").memory().notes
+    assert "Quantization 'exl3' is not implemented: weights are counted as before quantization." in notes
+
+
 @pytest.mark.parametrize(
     ("model", "asked", "source"),
     [
@@ -297,7 +305,23 @@ def test_experts_are_divided_whole(tmp_path: Path) -> None:
     odd = fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=3, expert_parallel=3).stages[0]
     three = fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=3).stages[0]
     # 43 of 128 experts on the fullest rank.
+    divided = fit_of("Qwen/Qwen3-30B-A3B", tmp_path, context=100, gpu="24GiB", gpus=3, expert_parallel=3)
+    assert "128 experts among 3 groups of ranks: the fullest has 43" in divided.notes
     assert odd.weights - three.weights == round(whole * (43 / 128 - 1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("RTX 4090", "rtx4090"), ("H100", "h100-80g"), ("a100_40g", "a100-40g"), ("A6000", "rtx-a6000")],
+)
+def test_a_device_has_several_spellings(said: str, name: str) -> None:
+    assert device(said).name == name
+
+
+def test_experts_that_are_not_there_are_not_divided() -> None:
+    found = weightscope.open(ROOT / "fixtures" / "llama").memory(context=100, gpu="1MB", gpus=2, expert_parallel=2).fit
+    assert found
+    assert found.notes == ("the model has no experts for 2 groups of ranks to divide",)
 
 
 def test_the_largest_that_fits_does_and_one_more_does_not(tmp_path: Path) -> None:
@@ -388,7 +412,9 @@ def test_larger_matrices_take_as_much_more_as_by_hand(method: str, tmp_path: Pat
     [
         ("nothing", "has no method 'nothing'"),
         ("gptq:bits=x", "bits is 'x', not a number"),
-        ("gptq:depth=3", "'depth=3' is no setting"),
+        ("gptq:depth=3", "'depth=3' is no setting of it; it has bits, group_size, desc_act, sym"),
+        ("gptq:quant_method=awq", "'quant_method=awq' is no setting"),
+        ("w4a16:bits=8", "w4a16 has no settings"),
         ("awq:zero_point=maybe", "'maybe', not true or false"),
         ("mxfp4", "mxfp4 quantizes nothing of this model"),
         ("gptq:bits=5", "bits"),

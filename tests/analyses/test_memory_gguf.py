@@ -188,6 +188,23 @@ def test_rows_of_no_whole_block_are_sixteen_bits(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_types_that_need_an_importance_matrix_are_made_with_one(tmp_path: Path) -> None:
+    """IQ3_XXS by the rules: with a matrix, values and down projections have the usual type."""
+    config = {
+        "model_type": "llama", "vocab_size": 10, "hidden_size": 512, "intermediate_size": 256, "num_hidden_layers": 8,
+        "num_attention_heads": 4, "num_key_value_heads": 2,
+    }  # fmt: skip
+    later = tuple(f"blk.{layer}." for layer in range(1, 8))
+    found = {name: dtype for name, dtype in types_of(config, "IQ3_XXS").items() if not name.startswith(later)}
+    assert {name: dtype for name, dtype in found.items() if dtype != "F32"} == {
+        "token_embd.weight": "IQ3_S", "output.weight": "Q5_K", "blk.0.attn_q.weight": "IQ2_S",
+        "blk.0.attn_k.weight": "IQ2_S", "blk.0.attn_v.weight": "IQ3_XXS", "blk.0.attn_output.weight": "IQ3_S",
+        "blk.0.ffn_gate.weight": "IQ3_XXS", "blk.0.ffn_up.weight": "IQ3_XXS", "blk.0.ffn_down.weight": "IQ3_XXS",
+    }  # fmt: skip
+    words = opened(config, tmp_path).memory(context=10, quantize="IQ3_XXS").asked.quantize
+    assert words == "IQ3_XXS of llama.cpp, with an importance matrix"
+
+
 def test_what_sees_keeps_its_type(tmp_path: Path) -> None:
     """Beside the language model, as large as it is alone, lies the vision tower as it is."""
     config = published("Qwen__Qwen3-VL-2B-Instruct")

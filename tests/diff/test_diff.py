@@ -109,6 +109,19 @@ def test_rounding_is_no_training(one: torch.dtype, other: torch.dtype, tmp_path:
     assert not found.ok
 
 
+def test_a_merge_that_changed_routers_too(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """5 rows may have any rank that a LoRA has: they neither tell of a merge nor against one."""
+    shutil.copytree(saved("mixtral"), tmp_path, dirs_exist_ok=True)
+    tensors = load_file(tmp_path / "model.safetensors")
+    torch.manual_seed(0)
+    for name, tensor in tensors.items():
+        if name.endswith(("q_proj.weight", "block_sparse_moe.gate.weight")):
+            tensor.add_(0.1 * torch.randn(len(tensor), 2) @ torch.randn(2, tensor.shape[1]))
+    save_file(tensors, tmp_path / "model.safetensors")
+    verdict = diff(saved("mixtral"), tmp_path).verdict
+    assert (verdict.kind, verdict.rank) == ("lora-merge", 2)
+
+
 @pytest.mark.parametrize("name", ["wav2vec2", "zamba2"])
 def test_rounding_of_what_a_weight_is_computed_from(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
     """A length and a direction, a matrix and a LoRA: what follows from rounded ones is not rounded itself."""

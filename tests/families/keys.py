@@ -170,10 +170,14 @@ def _of_field(tiny: Tiny, base: str, path: tuple[str, ...], annotation: Any, val
 
 def _annotation(tiny: Tiny, path: tuple[str, ...], key: str) -> Any:
     """What the class of a nested config says of a key."""
-    nested = getattr(class_of(tiny)(**tiny.keys), path[0], None)
-    if not dataclasses.is_dataclass(nested):
-        return None
-    return {field.name: field.type for field in dataclasses.fields(nested)}.get(key)
+    return _annotations(tiny.kind, json.dumps(tiny.keys), path[0]).get(key)
+
+
+@cache
+def _annotations(kind: str, keys: str, part: str) -> dict[str, Any]:
+    """What the class of a nested config says of all of its keys."""
+    nested = getattr(getattr(transformers, f"{kind}Config")(**json.loads(keys)), part, None)
+    return {field.name: field.type for field in dataclasses.fields(nested)} if dataclasses.is_dataclass(nested) else {}
 
 
 def types() -> list[str]:

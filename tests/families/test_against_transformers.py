@@ -130,17 +130,20 @@ def test_names_from_the_config_alone(tiny: Tiny, saved: Callable[[str], Path]) -
 
 
 @every_tiny
-def test_count(tiny: Tiny, saved: Callable[[str], Path]) -> None:
-    model = weightscope.open(saved(tiny.name))
-    oracle = tiny.build()
+def test_counts_and_tying(tiny: Tiny, saved: Callable[[str], Path]) -> None:
+    """What files and the config alone count, and whether the head is tied."""
+    model, oracle = weightscope.open(saved(tiny.name)), tiny.build()
     assert model.parameters.total == oracle.num_parameters()
-    persistent = [tensor for name, tensor in oracle.named_buffers() if name in oracle.state_dict()]
+    assert weightscope.open(saved(tiny.name) / "config.json").parameters.total == oracle.num_parameters()
+    state = oracle.state_dict()
+    persistent = [tensor for name, tensor in oracle.named_buffers() if name in state]
     assert model.parameters.buffers == sum(tensor.numel() for tensor in persistent)
-
-
-@every_tiny
-def test_config_alone_counts_the_same(tiny: Tiny, saved: Callable[[str], Path]) -> None:
-    assert weightscope.open(saved(tiny.name) / "config.json").parameters.total == tiny.build().num_parameters()
+    embeddings = model.summary().embeddings
+    if head_of(oracle) is None:
+        assert (embeddings.tied, embeddings.evidence) == (False, "not-applicable")
+    else:
+        assert embeddings.tied is tied(oracle)
+        assert embeddings.evidence == ("absent-head" if embeddings.tied else "untied")
 
 
 @every_tiny
@@ -148,18 +151,6 @@ def test_all_recognized_and_nothing_wrong(tiny: Tiny, saved: Callable[[str], Pat
     summary = weightscope.open(saved(tiny.name)).summary()
     assert summary.tensors.recognized == summary.tensors.total == len(header(saved(tiny.name)))
     assert [finding for finding in summary.findings if finding.severity != "info"] == []
-
-
-@every_tiny
-def test_tying(tiny: Tiny, saved: Callable[[str], Path]) -> None:
-    model, oracle = weightscope.open(saved(tiny.name)), tiny.build()
-    head = head_of(oracle)
-    embeddings = model.summary().embeddings
-    if head is None:
-        assert (embeddings.tied, embeddings.evidence) == (False, "not-applicable")
-    else:
-        assert embeddings.tied is (head.weight is written_table(oracle).weight)
-        assert embeddings.evidence == ("absent-head" if embeddings.tied else "untied")
 
 
 def written_table(oracle: Any) -> Any:

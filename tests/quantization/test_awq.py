@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
 import weightscope
 from tests.quantization.bench import (
@@ -30,6 +31,13 @@ from weightscope.quantization.registry import method_of
 
 VARIANTS = variants("awq")
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}
+
+
+def test_settings_without_numbers_mean_those_of_the_class() -> None:
+    said, usual = {"quant_method": "awq"}, transformers.AwqConfig()
+    written = said | {"bits": usual.bits, "group_size": usual.group_size, "zero_point": usual.zero_point}
+    bare, full = (method_of(Config({"quantization_config": each})).method for each in (said, written))
+    assert bare == full is not None
 
 
 @pytest.mark.parametrize("title", VARIANTS)

@@ -27,7 +27,7 @@ FOREIGN = {
     **dict.fromkeys((b"lmgg", b"fmgg", b"tjgg"), ("a GGML file, of a format before GGUF", _FIND)),
 }
 # A version, then the length and the text of a name: `WhisperSpec`.
-CTRANSLATE2 = re.compile(rb"[\x01-\x0f]\0\0\0.\0\w+Spec\0", re.DOTALL)
+CTRANSLATE2 = rb"(?s)[\x01-\x0f]\0\0\0.\0\w+Spec\0"
 HTTP = b"HTTP/"
 HTML = (b"<!doctype", b"<html")
 # As much as tells the formats apart; tar's mark comes last, at 257.
@@ -96,7 +96,7 @@ def _refuse_foreign(start: bytes, path: Where) -> None:
     for magic, (what, hint) in FOREIGN.items():
         if start.startswith(magic):
             raise NotImplementedByWeightscope(what, where=path, hint=hint)
-    if CTRANSLATE2.match(start):
+    if re.match(CTRANSLATE2, start):
         raise NotImplementedByWeightscope("a model of CTranslate2 (faster-whisper)", where=path, hint=_FIND)
     if start.lstrip().lower().startswith(HTML):
         raise CheckpointError(

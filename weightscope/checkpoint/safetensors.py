@@ -40,7 +40,7 @@ REDOWNLOAD = "download or copy the file again"
 
 _entries = msgspec.json.Decoder(dict[str, TensorEntry])
 # What may follow the metadata's closing brace.
-_AFTER_METADATA = re.compile(rb'[ \t\r\n]*(?:,[ \t\r\n]*(?=")|(?=\}))')
+_AFTER_METADATA = rb'[ \t\r\n]*(?:,[ \t\r\n]*(?=")|(?=\}))'
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -120,7 +120,7 @@ def _split_metadata(header: bytes) -> tuple[bytes, dict[str, str]]:
         metadata = msgspec.json.decode(raw, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return header, {}
-    after = _AFTER_METADATA.match(header, end + 1)
+    after = re.compile(_AFTER_METADATA).match(header, end + 1)
     return (b"{" + header[after.end() :], metadata) if after else (header, {})
 
 

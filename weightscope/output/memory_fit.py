@@ -38,7 +38,10 @@ def fit_facts(fit: Fit, asked: Asked, *, exact: bool) -> Iterator[tuple[str, str
         yield name, f"{weights} of weights + {state} of state"
     if not fit.table:
         return
-    yield "At most", f"{_most(fit.largest_context, 'token')} with a batch of {asked.batch:,}"
+    trained, most = asked.trained_context, fit.largest_context
+    beyond = trained is not None and (most is None or most > trained)
+    named = f" (the config names {trained:,})" if beyond else ""
+    yield "At most", f"{_most(most, 'token')} with a batch of {asked.batch:,}{named}"
     yield "", f"{_most(fit.largest_batch, 'sequence')} of {words.plural(asked.context, 'token')}"
 
 

@@ -76,7 +76,8 @@ def form_of(config: Config, settings: dict[str, Any]) -> Form:
         ConfigError: settings that are none of AWQ's.
         UndeclaredError: a width or layout that is not implemented.
     """
-    bits = whole(config, settings, "bits" if "bits" in settings else "w_bit")
+    named = next((key for key in ("bits", "w_bit") if key in settings), "")
+    bits = whole(config, settings, named) if named else BITS
     if bits != BITS:
         raise UndeclaredError(f"quantization 'awq' with {bits} bits is not implemented", where=config.source)
     keys = ("version", "checkpoint_format", "format")

@@ -21,8 +21,9 @@ from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.streaming import is_streamed
 from weightscope.errors import RemoteError
 
-# If none of so many changed matrices is of low rank, no merge of an adapter is looked for.
-TRIED = 3
+# If none of so many changed matrices is of low rank, no merge of an adapter is looked for. Of narrower ones (routers,
+# heads of few classes) a low rank may not be told from a full one.
+TRIED, NARROW = 3, 64
 Compared = tuple[WeightDiff, Sums]
 
 
@@ -111,13 +112,15 @@ def with_ranks(a: Opened, b: Opened, compared: Sequence[Compared], stop: Event) 
         return list(compared)
     left, right = a.reader(), b.reader()
     ranks: dict[str, int | None] = {}
+    tried = 0
     for value in sorted(changed, key=lambda value: value.elements):
         if stop.is_set():
             return list(compared)
-        if len(ranks) >= TRIED and all(rank is None for rank in ranks.values()):
+        if tried >= TRIED and all(rank is None for rank in ranks.values()):
             break
         held_a, held_b = a.weights[value.address], b.weights[value.address]
         coarsest = numpy_dtype(max(held_a.dtype, held_b.dtype, key=FLOATS.index), b.checkpoint.path)
+        tried += min(held_a.shape) >= NARROW
         ranks[value.address] = rank_of(left.matrix(held_a), right.matrix(held_b), coarsest)
     return [(replace(value, rank=ranks.get(value.address)), sums) for value, sums in compared]
 

@@ -18,6 +18,11 @@ SLACK = 1.5
 PRODUCT = 1e-6
 
 
+def is_narrow(shape: tuple[int, ...], rank: int) -> bool:
+    """Whether a matrix has too few rows or columns for this rank to be a low one: a router, a head of few classes."""
+    return len(shape) == 2 and min(shape) < SHARE * rank
+
+
 def rank_of(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> int | None:
     """The rank of B − A up to rounding of B to a dtype; None where it is not low.
 

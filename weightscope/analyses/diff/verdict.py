@@ -9,6 +9,7 @@ import msgspec
 
 from weightscope.analyses.diff.headers import Weights
 from weightscope.analyses.diff.nearness import apart_of, is_close, is_rounding, is_turned_little
+from weightscope.analyses.diff.ranks import is_narrow
 from weightscope.analyses.diff.result import ConfigChange, Kind, Reshaped, Retyped, Verdict, WeightDiff
 from weightscope.brief import plural
 
@@ -175,9 +176,8 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
     cosines = [value.cosine for value in matrices if value.cosine is not None]
     if cosines and median(cosines) < RELATED:
         return "unrelated-values", f"same shapes, unrelated values (cosine {median(cosines):.2g})", None
-    ranks = [value.rank for value in changed]
-    if all(ranks):
-        rank = max(rank or 0 for rank in ranks)
+    rank = max((value.rank or 0 for value in changed), default=0)
+    if rank and all(value.rank or is_narrow(facts.a[value.address].shape, rank) for value in changed):
         roles = ", ".join(dict.fromkeys(value.role or value.address for value in changed))
         return "lora-merge", f"a merge of a LoRA of rank {rank} ({roles})", rank
     return "fine-tune", _tuned(facts, changed), None

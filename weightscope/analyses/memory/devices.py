@@ -59,7 +59,14 @@ DEVICES = {
     name: Device(name=name, memory=memory * 10**9, bandwidth=bandwidth * 10**9, source=source)
     for name, memory, bandwidth, source in _TABLE
 }
-ALIASES = {"v100": "v100-32g", "a100": "a100-80g", "h100": "h100-80g"}
+ALIASES = {
+    "v100": "v100-32g", "a100": "a100-80g", "h100": "h100-80g", "h100sxm": "h100-80g", "a100sxm": "a100-80g",
+    "a6000": "rtx-a6000", "6000ada": "rtx-6000-ada",
+}  # fmt: skip
+# By their names without dashes: `RTX 4090` and `rtx-4090` are the same.
+BY_NAME = {name.replace("-", ""): found for name, found in DEVICES.items()} | {
+    alias: DEVICES[name] for alias, name in ALIASES.items()
+}
 
 
 def device(text: str) -> Device:
@@ -68,10 +75,10 @@ def device(text: str) -> Device:
     Raises:
         UsageError: there is no such device, and it is no size.
     """
-    name = text.strip().lower().replace("_", "-")
-    name = ALIASES.get(name, name)
-    if name in DEVICES:
-        return DEVICES[name]
+    name = text.strip().lower()
+    found = BY_NAME.get(re.sub(r"[-_ ]", "", name))
+    if found is not None:
+        return found
     match = SIZE.fullmatch(name)
     size = int(float(match[1]) * UNITS[match[2]]) if match and match[2] in UNITS else 0
     if not size:

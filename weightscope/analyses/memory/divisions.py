@@ -6,11 +6,14 @@ The rules are those of vLLM 0.33.0: `verify_with_parallel_config` in `vllm/confi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from weightscope.analyses.memory.kept import Kept
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.ranks import APART, Ranks
+from weightscope.brief import plural
 from weightscope.components.attention.compressed import CompressedAttention
 from weightscope.components.attention.latent import LatentAttention
 from weightscope.components.attention.softmax import Attention
@@ -24,20 +27,45 @@ INNER = frozenset({Role.GATE_PROJ, Role.UP_PROJ})
 VOCABULARY_STEP = 64
 
 
-def undivided(kept: Iterable[Kept], loaded: Loading, ranks: Ranks) -> tuple[str, ...]:
-    """What the tensor ranks cannot divide, in words: heads that are kept, or else what only multiplies."""
+class Division(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ranks cannot divide, and what is not divided equally, in words."""
+
+    undivided: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def division(kept: Sequence[Kept], loaded: Loading, ranks: Ranks) -> Division:
+    """How ranks divide what is kept of a sequence, and the weights."""
+    return Division(undivided=_undivided(kept, loaded, ranks), notes=(*_repeated(kept, ranks), *_uneven(loaded, ranks)))
+
+
+def _undivided(kept: Iterable[Kept], loaded: Loading, ranks: Ranks) -> tuple[str, ...]:
+    """What the tensor ranks cannot divide: heads that are kept, or else what only multiplies."""
     states = {_heads(state, part) for part, state in _headed(kept) if _splits(state, ranks.tensor)}
     return tuple(sorted(states)) or tuple(_odd(loaded, ranks))
 
 
-def repeated(kept: Iterable[Kept], ranks: Ranks) -> Iterator[str]:
-    """What several tensor ranks keep alike, in words."""
+def _repeated(kept: Iterable[Kept], ranks: Ranks) -> Iterator[str]:
+    """What several tensor ranks keep alike."""
     found = {
         f"{_heads(state, part)}: {ranks.tensor // state.parts:,} ranks keep the same"
         for part, state in _headed(kept)
         if state.parts < ranks.tensor and not _splits(state, ranks.tensor)
     }
     yield from sorted(found)
+
+
+def _uneven(loaded: Loading, ranks: Ranks) -> Iterator[str]:
+    """Experts that are not there, or of which one group of ranks has more than another."""
+    if ranks.expert == 1:
+        return
+    counts = sorted({group.chosen[1] for group in loaded.groups if group.chosen != (1, 1)})
+    if not counts:
+        yield f"the model has no experts for {plural(ranks.expert, 'group')} of ranks to divide"
+    for count in counts:
+        if count % ranks.expert:
+            most = -(-count // ranks.expert)
+            yield f"{plural(count, 'expert')} among {plural(ranks.expert, 'group')} of ranks: the fullest has {most:,}"
 
 
 def _splits(state: State, ranks: int) -> bool:

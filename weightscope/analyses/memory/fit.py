@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from weightscope.analyses.memory.devices import Device
-from weightscope.analyses.memory.divisions import repeated
-from weightscope.analyses.memory.kept import Kept
+from weightscope.analyses.memory.divisions import Division
 from weightscope.analyses.memory.ranks import Ranks, Stage
 from weightscope.analyses.memory.sizing import MOST
 from weightscope.analyses.memory.state import DecodeState, Sizing, decode_state
@@ -73,15 +72,9 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fit(
-    stages: Sequence[Stage],
-    kept: Sequence[Kept],
-    sizing: Sizing,
-    device: Device,
-    ranks: Ranks,
-    trained: int | None,
-    undivided: Sequence[str],
+    stages: Sequence[Stage], sizing: Sizing, device: Device, ranks: Ranks, trained: int | None, division: Division
 ) -> Fit:
-    """The verdict for one device and one division; `undivided` is what the ranks cannot divide, in words."""
+    """The verdict for one device and one division."""
     usable = int(device.memory * USABLE)
     needed = _needed(stages, sizing, ranks)
     return Fit(
@@ -90,7 +83,7 @@ def fit(
         gpus=ranks.gpus,
         usable=usable,
         needed=needed,
-        fits=needed <= usable and not undivided,
+        fits=needed <= usable and not division.undivided,
         stages=tuple(
             Held(stage=place, weights=stage.weights, state=_state(stage, sizing, ranks))
             for place, stage in enumerate(stages)
@@ -98,13 +91,13 @@ def fit(
         largest_context=_largest_context(stages, sizing, ranks, usable),
         largest_batch=_largest_batch(stages, sizing, ranks, usable),
         table=tuple(_table(stages, sizing, ranks, usable, trained)),
-        notes=tuple(repeated(kept, ranks)),
+        notes=division.notes,
     )
 
 
-def findings_of(found: Fit, undivided: Sequence[str], size: Sizing) -> Iterator[Finding]:
+def findings_of(found: Fit, division: Division, size: Sizing) -> Iterator[Finding]:
     """Why it does not fit, if it does not."""
-    for words in undivided:
+    for words in division.undivided:
         yield Finding(
             code="does-not-fit",
             severity="error",

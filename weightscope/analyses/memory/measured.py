@@ -27,23 +27,25 @@ LAYER_NORMS = {"cohere": 3, "cohere2": 3, "olmo": 1}
 # the layer computes. It goes by no kernel, because of capped scores, sinks or biases, or because the modules are older
 # than kernels; these keep the shares of the layer before, too. Torch makes Falcon's where one key serves all heads.
 SCORES = {
-    "bloom": (4, 7, 2), "codegen": (3, 5, 2), "falcon": (2, 4, 0), "gemma2": (2, 5, 1),
-    "gpt_neo": (3, 5, 2), "gpt_oss": (3, 3, 1), "gptj": (3, 5, 2), "mimo_v2_flash": (2, 2, 1), "mpt": (3, 6, 2),
+    "bloom": (4, 7, 2), "codegen": (3, 5, 2), "falcon": (2, 4, 0), "flint": (3, 6, 1), "gemma2": (2, 5, 1),
+    "gpt_neo": (3, 5, 2), "gpt_oss": (3, 3, 1), "gptj": (3, 5, 2), "granite_swa": (2, 5, 1),
+    "granitemoe_swa": (2, 5, 1), "mimo_v2_flash": (2, 2, 1), "mpt": (3, 6, 2), "vaultgemma": (2, 5, 1),
 }  # fmt: skip
 # How many vectors of the model's width the first half of their layers leaves alive while the second one computes.
 LEFT = {"stablelm": 2}
 # Types whose pass was measured.
 PASSES = WIDE_SHARES | {
-    "apertus", "arcee", "aria_text", "bert", "bitnet", "bloom", "codegen", "cohere", "cohere2", "cohere2_moe", "cwm",
-    "deepseek_v32", "electra", "ernie4_5", "ernie4_5_moe", "ernie4_5_vl_moe_text", "exaone4", "falcon", "gemma",
-    "gemma2", "gemma3_text", "gemma4_text", "gemma4_unified_text", "glm", "glm4", "glm4v_text", "glm_moe_dsa",
-    "glm_ocr_text", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_oss", "gptj", "granite", "granitemoe",
-    "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hunyuan_vl_text", "internlm3", "lfm2",
-    "lfm2_moe", "llama", "llama4_text", "longcat_flash", "mimo_v2_flash", "minicpm3", "ministral", "ministral3",
-    "mistral", "mpt", "nanochat", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "opt", "paddleocr_vl_text",
-    "persimmon", "phi", "phi3", "phi4_multimodal", "phimoe", "qwen2", "qwen2_5_omni_text", "qwen2_5_vl_text",
-    "qwen2_moe", "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen3_omni_moe_text", "qwen3_vl_moe_text", "qwen3_vl_text",
-    "roberta", "seed_oss", "smollm3", "stablelm", "starcoder2", "youtu",
+    "apertus", "arcee", "aria_text", "axk1", "bert", "bitnet", "bloom", "codegen", "cohere", "cohere2", "cohere2_moe",
+    "cwm", "deepseek_v32", "electra", "ernie4_5", "ernie4_5_moe", "ernie4_5_vl_moe_text", "exaone4", "falcon",
+    "flex_olmo", "flint", "gemma", "gemma2", "gemma3_text", "gemma4_text", "gemma4_unified_text", "glm", "glm4",
+    "glm4v_text", "glm_moe_dsa", "glm_ocr_text", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_oss", "gptj",
+    "granite", "granite_swa", "granitemoe", "granitemoe_swa", "granitemoeshared", "helium", "hunyuan_v1_dense",
+    "hunyuan_v1_moe", "hunyuan_vl_text", "hyperclovax", "internlm3", "jais2", "laguna", "lfm2", "lfm2_moe", "lfm3",
+    "llama", "llama4_text", "longcat_flash", "mellum", "mimo_v2_flash", "minicpm3", "ministral", "ministral3",
+    "mistral", "mistral4", "mpt", "nanochat", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "opt",
+    "paddleocr_vl_text", "persimmon", "phi", "phi3", "phi4_multimodal", "phimoe", "qwen2", "qwen2_5_omni_text",
+    "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen3_omni_moe_text", "qwen3_vl_moe_text",
+    "qwen3_vl_text", "roberta", "seed_oss", "smollm3", "stablelm", "starcoder2", "vaultgemma", "youtu",
 }  # fmt: skip
 # Types whose training step was measured.
 STEPS = frozenset(

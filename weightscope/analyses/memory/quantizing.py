@@ -11,6 +11,8 @@ from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.families.declaration import Declaration, declare
 
+# What makes a method the one that it is.
+FIXED = ("quant_method", "format", "load_in_4bit", "load_in_8bit")
 SAID = ("quantization_config", "quantization", "compression_config")
 
 
@@ -31,13 +33,17 @@ def quantizing_for(text: str) -> Settings | str:
             f"--quantize has no method {name!r:.60}",
             hint=f"it has {', '.join(USUAL)}, and llama.cpp's file types: {', '.join(FILE_TYPES)}",
         )
+    settings = {key: value for key, value in usual.items() if isinstance(value, int | str) and key not in FIXED}
+    if rest and not settings:
+        raise UsageError(f"--quantize {name} has no settings")
     given: dict[str, Any] = {}
     for item in rest.split(",") if rest else ():
         key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals or key not in usual or not isinstance(usual[key], int | str):
-            known = ", ".join(key for key, value in usual.items() if isinstance(value, int | str))
-            raise UsageError(f"--quantize {name}: {item!r:.60} is no setting of it", hint=f"it has {known}")
-        given[key] = _value(value, usual[key], f"--quantize {name}: {key}")
+        if not equals or key not in settings:
+            raise UsageError(
+                f"--quantize {name}: {item!r:.60} is no setting of it", hint=f"it has {', '.join(settings)}"
+            )
+        given[key] = _value(value, settings[key], f"--quantize {name}: {key}")
     return {**usual, **given}
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.kept import Kept
+from weightscope.brief import plural
 from weightscope.components.base import Component
 from weightscope.errors import UsageError
 from weightscope.roles import Role, Section
@@ -56,8 +57,8 @@ def ranks_of(gpus: int | None, tensor: int | None, pipeline: int, expert: int) -
             raise UsageError(f"{name} is {number:,}: it is from 1 to 1,000,000")
     total = gpus or (tensor or 1) * pipeline
     if total % pipeline or total % ((tensor or 1) * pipeline):
-        what = f"{tensor} tensor ranks and {pipeline} stages" if tensor else f"{pipeline} stages"
-        raise UsageError(f"{total:,} GPUs cannot be divided into {what}")
+        among = f"{plural(tensor, 'tensor rank')} and " if tensor else ""
+        raise UsageError(f"{plural(total, 'GPU')} cannot be divided into {among}{plural(pipeline, 'stage')}")
     each = tensor or total // pipeline
     if each % expert:
         raise UsageError(f"--ep {expert} does not divide the {each} tensor ranks that share the experts")

@@ -10,7 +10,7 @@ from weightscope.analyses.accounting import Parameters
 from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.activations import Activations, activations
 from weightscope.analyses.memory.as_gguf import Convert
-from weightscope.analyses.memory.divisions import undivided
+from weightscope.analyses.memory.divisions import Division, division
 from weightscope.analyses.memory.fit import USABLE, Fit, findings_of, fit
 from weightscope.analyses.memory.kept import Kept, runnable_of
 from weightscope.analyses.memory.loading import Loading, loading
@@ -109,7 +109,7 @@ def report(
     state = decode_state(kept, sizing) if kept else None
     estimate, unestimated = activations(subject, sizing, in_llama_cpp=in_llama_cpp(subject, request.quantize))
     found = None
-    odd: tuple[str, ...] = ()
+    divided = Division()
     device = request.device
     trained_as = None
     if request.recipe is not None:
@@ -119,8 +119,8 @@ def report(
         if unknown:
             raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")
         stages = _stages(subject, request, loaded, kept)
-        odd = undivided(kept, loaded, request.ranks)
-        found = fit(stages, kept, sizing, device, request.ranks, trained, odd)
+        divided = division(kept, loaded, request.ranks)
+        found = fit(stages, sizing, device, request.ranks, trained, divided)
     return Memory(
         model=model,
         asked=Asked(
@@ -146,9 +146,10 @@ def report(
             *_notes(sizing, kept, trained, unknown, unestimated),
             *_encoders(subject),
             *_unlike(subject, loaded.weights),
+            *_unquantized(subject),
         ),
         findings=(
-            *(findings_of(found, odd, sizing) if found else ()),
+            *(findings_of(found, divided, sizing) if found else ()),
             *(training_findings(trained_as) if trained_as else ()),
         ),
     )
@@ -181,6 +182,13 @@ def _unlike(subject: Subject, weights: Weights) -> Iterator[str]:
             "The weights are not those that config.json describes: their bytes are those of the files; state, "
             "activations and work follow config.json."
         )
+
+
+def _unquantized(subject: Subject) -> Iterator[str]:
+    """Where no file tells the bytes of quantized weights, and their method is not implemented."""
+    method = subject.declaration.method if subject.declaration else None
+    if method and method.missing and not subject.has_names:
+        yield f"{method.missing[:1].upper()}{method.missing[1:]}: weights are counted as before quantization."
 
 
 def _notes(

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from weightscope.components.attention.heads import Heads, SharedKeys
-from weightscope.components.attention.kept import INPUTS, moments, saved
-from weightscope.components.attention.live import stages
 from weightscope.components.attention.norms import NO_NORMS, QueryKeyNorms
 from weightscope.components.attention.positions import NOWHERE, Positions
 from weightscope.components.attention.scores import PLAIN, Scores
@@ -16,7 +14,6 @@ from weightscope.components.base import Component, Conflict
 from weightscope.components.norm import Norm
 from weightscope.components.running import At, Pass, linear
 from weightscope.components.state import PerSource, State, keys_and_values
-from weightscope.components.work import Work
 from weightscope.roles import Role
 from weightscope.sizes import Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from weightscope.components.attention.attend import Bias
     from weightscope.components.live import Live, Widths
     from weightscope.components.step import Moment, Step
+    from weightscope.components.work import Work
 
 
 class Attention(Component, frozen=True, kw_only=True):
@@ -120,6 +118,8 @@ class Attention(Component, frozen=True, kw_only=True):
 
     def mixes(self) -> tuple[Work, ...]:
         """Each head's score of a key and its share of the value."""
+        from weightscope.components.work import Work
+
         heads = self.heads
         each = int(heads.count * (heads.size + heads.value_size))
         if self.source:
@@ -128,15 +128,23 @@ class Attention(Component, frozen=True, kw_only=True):
         return (Work(each=each, most=None if kept is None else kept + 1),)
 
     def live(self, widths: Widths) -> tuple[Live, ...]:
+        from weightscope.components.attention.live import stages
+
         return tuple(stages(self, widths))
 
     def saves(self, step: Step) -> int:
+        from weightscope.components.attention.kept import saved
+
         return self.entering(step) + saved(self, step)
 
     def entering(self, step: Step) -> int:
+        from weightscope.components.attention.kept import INPUTS
+
         return step.entering(self, *INPUTS)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
+        from weightscope.components.attention.kept import moments
+
         return tuple(moments(self, step))
 
     def keeps(self) -> tuple[State, ...]:

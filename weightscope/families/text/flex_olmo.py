@@ -30,6 +30,6 @@ def flex_olmo(config: Config, root: str) -> CausalLM:
         routing=Routing(normalize=config["norm_topk_prob"]),
         stacked=stacked,
     )
-    rope, sees = rotary(config, s.head_dim), visible(config)
+    rope, sees = rotary(config, s.head_dim, steps="float32"), visible(config)
     block = post_norm_block(config, s, positions=rope, sees=sees, feed_forward=mixture)
     return causal_lm(config, prefix, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))

@@ -44,7 +44,7 @@ def lfm3(config: Config, root: str) -> CausalLM:
             s,
             (*four_projections(qkv_bias=bias, o_bias=bias), *gates),
             norms=head_norms(norm, s.head_dim),
-            positions=rotary(config, s.head_dim, layers=kind),
+            positions=rotary(config, s.head_dim, layers=kind, steps="float32"),
             sees=visible(config, config["sliding_window"] if kind == SLIDING else None),
             gates_heads=True,
         )
