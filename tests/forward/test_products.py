@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 import weightscope
 from weightscope.components import weights
-from weightscope.components.weights import MANY, SLAB, Weights, product
+from weightscope.components.weights import MANY, SLAB, Weights, product, product_into
 from weightscope.pool import converted
 
 TOKENS = [7, 3, 99, 0, 42]
@@ -56,6 +56,14 @@ def test_other_matrices_are_not_cut(matrix: torch.Tensor, monkeypatch: pytest.Mo
     x = torch.randn(3, 40)
     torch.testing.assert_close(product(x, matrix), torch.nn.functional.linear(x, matrix.float()))
     assert len(whole) == (matrix.dtype is torch.bfloat16)
+
+
+@pytest.mark.parametrize("vectors", [3, MANY])
+def test_a_product_is_written_into_columns(vectors: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "SLAB", 40)
+    x, matrix, out = torch.randn(vectors, 40), torch.randn(9, 40).bfloat16(), torch.zeros(vectors, 12)
+    product_into(out[:, 2:11], x, matrix)
+    torch.testing.assert_close(out, torch.nn.functional.pad(x @ matrix.float().T, (2, 1)))
 
 
 def test_vectors_may_lie_in_several_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:

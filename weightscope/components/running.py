@@ -219,7 +219,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
         """X · tableᵀ + bias, [T, D] to [T, rows], the table read slab by slab and its rows `normalized` if asked to."""
         import torch
 
-        from weightscope.components.weights import product
+        from weightscope.components.weights import product_into
         from weightscope.pool import converted
 
         functional = torch.nn.functional
@@ -237,7 +237,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
                 self.run.reader.ahead([name], following)
             if normalized:
                 matrix = functional.normalize(converted(matrix, self.run.dtype), dim=-1)
-            out[:, slab] = product(x, matrix)
+            product_into(out[:, slab], x, matrix)
         return out if bias is None else out + bias
 
     def rotation(self, rope: Rotation) -> tuple[torch.Tensor, torch.Tensor]:

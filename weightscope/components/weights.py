@@ -62,6 +62,16 @@ def product(x: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None = N
     return out
 
 
+def product_into(out: torch.Tensor, x: torch.Tensor, matrix: torch.Tensor) -> None:
+    """The product [T, rows] without a bias, written to some columns of a larger tensor."""
+    import torch
+
+    if _by_slabs(x, matrix):
+        out.copy_(product(x, matrix))
+    else:
+        torch.mm(x, converted(matrix, x.dtype).T, out=out)
+
+
 def _by_slabs(x: torch.Tensor, matrix: torch.Tensor) -> bool:
     """Whether a few vectors meet a large matrix of another type, whose rows lie one after another in memory."""
     if matrix.dtype is x.dtype or matrix.device.type != "cpu" or matrix.ndim != 2 or matrix.stride(1) != 1:

@@ -11,6 +11,8 @@ M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 # What a layer computes of some hundred tokens stays below.
 THRESHOLD = 1 << 22
+# What is kept of smaller blocks that are free: what a layer of 512 tokens frees, the next one needs.
+KEPT = 1 << 26
 
 
 def bound_heaps() -> None:
@@ -24,7 +26,7 @@ def bound_heaps() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, THRESHOLD)
-        mallopt(M_TRIM_THRESHOLD, 2 * THRESHOLD)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def peak_bytes() -> int:

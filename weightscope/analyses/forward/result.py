@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from weightscope.display import Figure
 
-# Rows of logits whose softmax is taken at a time.
-ROWS = 64
+# Rows of logits whose softmax is taken at a time: few, so that their exponentials stay in the cache.
+ROWS = 8
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
