@@ -78,6 +78,14 @@ def test_a_classifier_under_one_of_the_two_names_that_peft_gives(saved: Callable
     assert finding.message == "modules_to_save names classifier, score, of which no tensor is stored"
 
 
+def test_targets_that_are_left_out_again_are_not_idle(tmp_path: Path) -> None:
+    """PEFT writes `all-linear` as the names of all linear modules, with those that `exclude_modules` leaves out."""
+    targets = ["q_proj", "v_proj", "down_proj", "up_proj"]
+    adapter = changed("lora", tmp_path, target_modules=targets, exclude_modules=r".*\.up_proj")
+    assert not ws.open(adapter, base=base_of("lora")).check()
+    assert [finding.severity for finding in ws.open(adapter).check()] == ["info"]
+
+
 def write_lora(folder: Path, modules: Mapping[str, tuple[int, ...]], *targets: str) -> Tensors:
     """A LoRA of rank 2 for matrices of these shapes, under the names that PEFT gives; and its tensors."""
     factors: Tensors = {}

@@ -23,7 +23,7 @@ GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 # Latents, of which transformers makes the keys and values of all tokens anew.
 LATENT = (
     "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm_moe_dsa", "glm4_moe_lite", "longcat_flash", "youtu", "minicpm3",
-    "kimi_k25", "kimi_linear", "mistral4", "axk1",
+    "kimi_k25", "kimi_linear", "bailing_hybrid", "mistral4", "axk1",
 )  # fmt: skip
 # Recurrences, of which torch counts a part; and how many multiply-adds of an element of the memory it does not count.
 RECURRENT = {
@@ -37,7 +37,7 @@ RECURRENT = {
     # A delta net's memory is read twice and written once, element by element.
     **dict.fromkeys(
         ("qwen3_5_text", "qwen3_5", "qwen3_next", "qwen3_5_moe", "qwen3_5_moe_text", "olmo_hybrid", "minicpmv4_6",
-         "kimi_linear"), 3,
+         "kimi_linear", "bailing_hybrid"), 3,
     ),
 }  # fmt: skip
 # Types whose step in transformers is not run, or multiplies otherwise.

@@ -109,6 +109,17 @@ def test_as_transformers_holds_it(name: str, saved: Callable[[str], Path], tmp_p
     the_same(tmp_path, saved(name))
 
 
+@pytest.mark.parametrize("name", ["voxtral-base", "qwen2_audio-base"])
+def test_a_base_model_as_transformers_holds_it(name: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    state = next(tiny for tiny in TINY if tiny.name == name).build().state_dict()
+    assert "language_model.norm.weight" in state
+    save_file({key: tensor.contiguous() for key, tensor in state.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((saved(name) / "config.json").read_bytes())
+    model = weightscope.open(tmp_path)
+    assert model.parameters.total == weightscope.open(saved(name)).parameters.total
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+
+
 def shared_blocks(tensors: Tensors) -> dict[str, list[str]]:
     """The prefixes of Zamba's blocks in the layers that they enter, by the block's own name."""
     found: dict[str, list[str]] = {}

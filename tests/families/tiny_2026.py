@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.families.tiny import DEEPSEEK, LLAMA, YARN, Tiny
+from tests.families.tiny import DEEPSEEK, ENDS, LLAMA, YARN, Tiny
 from tests.families.tiny_dense import ALTERNATING, BIASES, DEEP, HEAD, MULTIPLIERS, NEAR, WINDOW
 
 PLAIN = {"attention_bias": False, "mlp_bias": False}
@@ -10,6 +10,12 @@ KINDS = ALTERNATING | {"mlp_layer_types": ["sparse", "dense", "sparse"]}
 EXPERTS = {"moe_intermediate_size": 14, "num_experts": 5, "num_experts_per_tok": 2}
 # Sixteen tokens go beyond the eight before extension.
 LATE = YARN | {"original_max_position_embeddings": 8, "llama_4_scaling_beta": 0.7, "mscale": 1.0, "mscale_all_dim": 0.5}
+LING = {
+    "vocab_size": 101, "hidden_size": 24, "intermediate_size": 52, "moe_intermediate_size": 14, "num_hidden_layers": 3,
+    "num_attention_heads": 6, "num_key_value_heads": 6, "num_local_experts": 6, "num_experts_per_tok": 2, "n_group": 3,
+    "topk_group": 2, "first_k_dense_replace": 1, "kv_lora_rank": 13, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4,
+    "v_head_dim": 5, "head_dim": 10, "layer_group_size": 2, "num_mtp_layers": 0,
+} | ENDS  # fmt: skip
 
 TINY_2026 = [
     Tiny("vaultgemma", "VaultGemma", LLAMA | HEAD | WINDOW),
@@ -68,6 +74,12 @@ TINY_2026 = [
     Tiny("axk1", "AXK1", DEEPSEEK),
     Tiny("axk1-listed-bias", "AXK1", DEEPSEEK | {
         "mlp_layer_types": ["sparse", "dense", "sparse"], "attention_bias": True, "rope_interleave": False,
+        "rope_parameters": YARN | {"mscale": 0.7, "mscale_all_dim": 1.3},
+    }),
+    Tiny("bailing_hybrid", "BailingHybrid", LING),
+    Tiny("bailing_hybrid-listed-unbounded", "BailingHybrid", LING | {
+        "layer_types": ["full_attention", "linear_attention", "linear_attention"], "kda_safe_gate": False,
+        "mlp_layer_types": ["sparse", "dense", "sparse"], "attention_bias": True, "short_conv_kernel_size": 3,
         "rope_parameters": YARN | {"mscale": 0.7, "mscale_all_dim": 1.3},
     }),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ MODULES = {
     "axk1": "text.axk1",
     "aya_vision": "multimodal.aya_vision",
     "baichuan": "text.baichuan",
+    "bailing_hybrid": "text.bailing_hybrid",
     "bamba": "text.bamba",
     "bart": "seq2seq.bart",
     "beit": "vision.beit",

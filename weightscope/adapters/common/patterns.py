@@ -84,6 +84,11 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether the settings name targets in a way that is matched here."""
         return bool(self.names or self.pattern) and not self.unread
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether some modules of these names may be left out."""
+        return bool(self.excluded or self.excluded_pattern)
+
     def holds(self, module: str) -> bool:
         """Whether a module of that full name is meant."""
         if self._is_excluded(module):
@@ -93,10 +98,10 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return any(end in self._ends for end in _ends(module)) and self._in_layers(module)
 
     def idle(self, modules: Iterable[str]) -> list[str]:
-        """Those of the names that mean none of the modules."""
+        """Those of the names that none of the modules has, whether it is left out or not."""
         left = dict.fromkeys(self.names)
         for module in modules:
-            for end in _ends(module) if left and self.holds(module) else ():
+            for end in _ends(module) if left else ():
                 left.pop(end, None)
         return list(left)
 

@@ -78,17 +78,19 @@ def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tupl
 
 def _unestimated(parts: Sequence[Component], model_type: str, widths: Widths) -> str:
     """Why these parts have no estimate; empty where they have one."""
-    recurrent = next(filter(_is_recurrent, parts), None)
+    recurrent = next((part for part in parts if _keeps(part, "recurrence")), None)
     if recurrent is not None:
         return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels"
+    if any(_keeps(part, "cross_keys_and_values") for part in parts):
+        return "layers that look at what an encoder makes were not measured"
     if model_type not in PASSES:
         return f"a pass of {model_type} was not measured"
     unknown = next((part for part in parts if part.keeps() and not part.live(widths)), None)
     return f"{unknown.word} of this kind was not measured in {model_type}" if unknown else ""
 
 
-def _is_recurrent(part: Component) -> bool:
-    return any(state.kind == "recurrence" for state in part.keeps() or ())
+def _keeps(part: Component, kind: str) -> bool:
+    return any(state.kind == kind for state in part.keeps() or ())
 
 
 def _elements_of_float32(dtype: str) -> int:

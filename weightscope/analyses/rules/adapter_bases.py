@@ -129,12 +129,16 @@ def idle_targets(subject: AdapterSubject) -> Iterator[Finding]:
     modules = [*adapter.modules]
     if subject.base:
         modules += [weight.name.removesuffix(".weight") for weight in subject.base.matrices()]
+    declared = bool(subject.base and subject.base.slots)
+    # PEFT writes `all-linear` out, with what exclude_modules leaves out again: only the base tells of those.
+    if not declared and targets.leaves_out:
+        return
     if idle := targets.idle(modules):
-        where = "neither the adapter nor its base has" if subject.base and subject.base.slots else "the adapter has no"
+        where = "neither the adapter nor its base has" if declared else "the adapter has no"
         yield mismatch(
             f"target_modules names {', '.join(idle[:5])}, but {where} such a module",
             "correct the names, or train the adapter again",
-            severity="error" if not (subject.base and subject.base.slots) else "warning",
+            severity="warning" if declared else "error",
         )
 
 

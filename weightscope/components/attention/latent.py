@@ -45,7 +45,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     to the model's width. Of what it `sees`, a token with an `indexer` sees only the positions that this chooses
     (DeepSeek-V3.2); a layer that `follows` sees those of the last one before it that had one (GLM-5.2). Heads `apart`
     are how MLX stores `kv_b_proj`. Normed latents are multiplied by `q_scale` and `kv_scale` (LongCat-Flash), queries
-    by the `temperature` of their position (Mistral Small 4).
+    by the `temperature` of their position (Mistral Small 4). What a head puts out is multiplied by the sigmoid of its
+    gate, where a matrix `gate` makes one for each head (Ling 3.0); `out` is the last matrix's name.
     """
 
     name: str
@@ -65,6 +66,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     q_scale: float = 1.0
     kv_scale: float = 1.0
     temperature: Temperature | None = None
+    gate: str = ""
+    out: str = "o_proj"
     word: ClassVar[str] = "attention"
 
     @property
@@ -81,7 +84,9 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             )
         else:
             yield Linear("kv_b_proj", Role.KV_B_PROJ)
-        yield Linear("o_proj", Role.O_PROJ, bias=self.bias)
+        yield Linear(self.out, Role.O_PROJ, bias=self.bias)
+        if self.gate:
+            yield Linear(self.gate, Role.ATTENTION_GATE)
         if self.rope:
             yield self.rope.table("rotary_emb.inv_freq")
 
@@ -92,6 +97,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             Role.KV_A_PROJ: (self.kv_rank + self.rope_dim, self.width),
             Role.KV_B_PROJ: (self.heads * (self.nope + self.v_dim), self.kv_rank),
             Role.O_PROJ: (self.width, self.heads * self.v_dim),
+            Role.ATTENTION_GATE: (self.heads, self.width),
         }
         if self.q_rank:
             return sizes | {Role.Q_A_PROJ: (self.q_rank, self.width), Role.Q_B_PROJ: (queries, self.q_rank)}
@@ -170,7 +176,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
     def equation(self, x: str = "x") -> str:
         scaled = f"·{self._score_scale:.4g}" if self._score_scale != 1.0 else ""
         chosen = " over chosen positions" if self.indexer or self.follows else ""
-        return f"o_proj·softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v{chosen}"
+        mixed = f"softmax(q·kᵀ/√{int(self.nope + self.rope_dim)}{scaled})·v{chosen}"
+        return f"o_proj·(sigmoid(attention_gate·{x}) ⊙ {mixed})" if self.gate else f"o_proj·{mixed}"
 
     def terms(self) -> Mapping[Role, str]:
         heads = f"in {int(self.heads)} heads"
@@ -187,6 +194,7 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             f"{f'{by_position},' if by_position else ''} is part of the key of every head",
             Role.KV_B_PROJ: f"[k | v] = kv_b_proj·l   {heads}, keys of {int(self.nope)}, values of {int(self.v_dim)}",
             Role.O_PROJ: "o_proj·[heads side by side]",
+            Role.ATTENTION_GATE: "sigmoid(attention_gate·x) multiplies each head",
         }
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
@@ -217,6 +225,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             q = q * self.temperature.of(at.run.positions)[:, None].to(q.dtype)
         k = torch.cat((k, k_rope.expand(len(k), -1, -1)), dim=-1)
         mixed = attend(q, k, v, scale=(nope + rope_dim) ** -0.5 * self._score_scale, sees=self.sees, allowed=allowed)
+        if self.gate:
+            mixed = mixed * linear(x, weights, Role.ATTENTION_GATE).sigmoid().T[..., None]
         return linear(mixed.transpose(0, 1).flatten(1), weights, Role.O_PROJ)
 
     @property

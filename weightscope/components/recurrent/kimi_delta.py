@@ -26,7 +26,8 @@ QKV = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
 class KimiDelta(Component, frozen=True, kw_only=True):
     """`heads` memories; fading and the gate of the output come from two vectors as small as a head.
 
-    `norm` acts on each head's output.
+    Those that are `direct` come from x itself, through one matrix each (Ling 3.0). Fading is at most softplus makes it,
+    or with `lowest` between that, below 0, and 0. `norm` acts on each head's output.
     """
 
     name: str
@@ -37,6 +38,8 @@ class KimiDelta(Component, frozen=True, kw_only=True):
     kernel: Size
     activation: str
     norm: GatedRMSNorm
+    direct: bool = False
+    lowest: float | None = None
     section: Section | None = Section.STATE_SPACE
     word: ClassVar[str] = "delta_attention"
 
@@ -46,16 +49,17 @@ class KimiDelta(Component, frozen=True, kw_only=True):
 
     def sizes(self) -> Sizes:
         inner, small = self.heads * self.head_dim, (self.head_dim, self.width)
+        seen = self.width if self.direct else self.head_dim
         return {
             **dict.fromkeys(QKV, (inner, self.width)),
             Role.CONVOLUTION: kernel_shape(inner * 3, self.kernel),
             Role.F_A_PROJ: small,
-            Role.F_B_PROJ: (inner, self.head_dim),
+            Role.F_B_PROJ: (inner, seen),
             Role.DT_BIAS: (inner,),
-            Role.A_LOG: (Size(1), Size(1), self.heads, Size(1)),
+            Role.A_LOG: (self.heads,) if self.direct else (Size(1), Size(1), self.heads, Size(1)),
             Role.B_PROJ: (self.heads, self.width),
             Role.G_A_PROJ: small,
-            Role.G_B_PROJ: (inner, self.head_dim),
+            Role.G_B_PROJ: (inner, seen),
             Role.O_PROJ: (self.width, inner),
         }
 
@@ -79,17 +83,22 @@ class KimiDelta(Component, frozen=True, kw_only=True):
 
     def terms(self) -> Mapping[Role, str]:
         heads = f"{int(self.heads)} heads of {int(self.head_dim)}"
+        f, h = ("x", "x") if self.direct else ("f", "h")
+        step = f"f_b_proj·{f} + dt_bias"
+        fading = (
+            f"−exp(A_log)·softplus({step})" if self.lowest is None else f"{self.lowest:g}·sigmoid(exp(A_log)·({step}))"
+        )
         return {
             **{role: f"{role[0]} = {role}·x   {heads}" for role in QKV},
             Role.CONVOLUTION: f"q, k, v = {self.activation}(conv(q, k, v)), each over {int(self.kernel)} tokens;"
             f" then q / (|q|·√{int(self.head_dim)}), k / |k|",
             Role.F_A_PROJ: "f = f_a_proj·x",
-            Role.F_B_PROJ: "g = −exp(A_log)·softplus(f_b_proj·f + dt_bias)   the decay of each element",
-            Role.DT_BIAS: "added to the decay before softplus",
+            Role.F_B_PROJ: f"g = {fading}   the decay of each element",
+            Role.DT_BIAS: f"added to the decay before {'softplus' if self.lowest is None else 'the sigmoid'}",
             Role.A_LOG: "S = exp(g) ⊙ S,  S = S + k·(β·(v − k·S))ᵀ",
             Role.B_PROJ: "β = sigmoid(b_proj·x)   the strength of the update",
             Role.G_A_PROJ: "h = g_a_proj·x",
-            Role.G_B_PROJ: "z = g_b_proj·h",
+            Role.G_B_PROJ: f"z = g_b_proj·{h}",
             Role.O_PROJ: "o_proj·[heads side by side]",
         }
 
@@ -102,11 +111,23 @@ class KimiDelta(Component, frozen=True, kw_only=True):
         shape = (len(x), int(self.heads), int(self.head_dim))
         mixed = torch.cat([linear(x, weights, role) for role in QKV], dim=-1)
         q, k, v = (part.reshape(shape) for part in convolve(mixed, weights, self.activation).to(wide).chunk(3, dim=-1))
-        step = linear(linear(x, weights, Role.F_A_PROJ), weights, Role.F_B_PROJ).to(wide)
-        step = torch.nn.functional.softplus(step + weights[Role.DT_BIAS].to(wide)).reshape(shape)
-        decay = -weights[Role.A_LOG].to(wide).exp().reshape(1, -1, 1) * step
+        step = linear(self._small(x, weights, Role.F_A_PROJ), weights, Role.F_B_PROJ).to(wide)
+        decay = self._decay((step + weights[Role.DT_BIAS].to(wide)).reshape(shape), weights[Role.A_LOG].to(wide).exp())
         rate = linear(x, weights, Role.B_PROJ).to(wide).sigmoid()
         y = delta_rule(unit(q) * int(self.head_dim) ** -0.5, unit(k), v, decay, rate)
-        z = linear(linear(x, weights, Role.G_A_PROJ), weights, Role.G_B_PROJ).reshape(shape)
+        z = linear(self._small(x, weights, Role.G_A_PROJ), weights, Role.G_B_PROJ).reshape(shape)
         out = self.norm.gated(y, z, at.below(self.norm)).flatten(1)
         return linear(out.to(x.dtype), weights, Role.O_PROJ)
+
+    def _small(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], role: Role) -> torch.Tensor:
+        """What a gate is made of: the vector of a role [T, head_dim], or x itself."""
+        return x if self.direct else linear(x, weights, role)
+
+    def _decay(self, step: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+        """The logarithms [T, heads, head_dim] by which memories fade."""
+        import torch
+
+        rate = rate.reshape(1, -1, 1)
+        if self.lowest is not None:
+            return self.lowest * torch.sigmoid(rate * step)
+        return -rate * torch.nn.functional.softplus(step)

@@ -48,7 +48,7 @@ def latent_attention(
         name="self_attn",
         width=config["hidden_size"],
         heads=config["num_attention_heads"],
-        q_rank=config["q_lora_rank"],
+        q_rank=config["q_lora_rank"] if config.declares("q_lora_rank") else None,
         kv_rank=config["kv_lora_rank"],
         nope=config["qk_nope_head_dim"],
         rope_dim=config["qk_rope_head_dim"],

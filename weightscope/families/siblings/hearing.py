@@ -18,6 +18,7 @@ from weightscope.sizes import Size
 SPELLINGS = {
     "as published": Spelling("language_model", "model", "", ""),
     "as transformers 5 holds it": Spelling("", "model.language_model", "model.", ""),
+    "the base model, as transformers 5 holds it": Spelling("", "language_model", "", ""),
 }
 
 
