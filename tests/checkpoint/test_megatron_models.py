@@ -17,6 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 import weightscope
 from tests.checkpoint.test_megatron import edit, save
+from tests.checkpoint.test_original_releases import lively
 
 # The type of transformers whose tiny models are spelled anew here.
 ORACLES = {"megatron_gpt": "llama"}
@@ -34,13 +35,6 @@ ARGUMENTS: dict[str, Any] = {
     "padded_vocab_size": WORDS, "num_experts": None,
 }  # fmt: skip
 Tensors = dict[str, torch.Tensor]
-
-
-def lively(net: Any) -> Any:
-    torch.manual_seed(0)
-    for weight in net.parameters():
-        torch.nn.init.normal_(weight, std=0.3) if weight.ndim > 1 else torch.nn.init.uniform_(weight, 0.5, 1.5)
-    return net.eval()
 
 
 def grouped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, groups: int) -> torch.Tensor:

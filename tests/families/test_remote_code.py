@@ -16,10 +16,10 @@ from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 import weightscope
 from tests.components.test_logits import TOKENS
 from tests.families.remote_code import REMOTE, Remote, State, write
-from weightscope.checkpoint.entry import TensorEntry
-from weightscope.config import Config, read_config
+from tests.families.test_against_transformers import declared
+from weightscope.config import Config
 from weightscope.errors import UndeclaredError
-from weightscope.families.declaration import Declaration, declare
+from weightscope.families.declaration import declare
 from weightscope.ranges import template_of
 
 BY_NAME = {remote.name: remote for remote in REMOTE}
@@ -61,13 +61,6 @@ def distances(oracle: Any) -> dict[str, torch.Tensor]:
 
 def stored_in(directory: Path) -> State:
     return dict(load_file(directory / "model.safetensors"))
-
-
-def declared(directory: Path, shapes: dict[str, tuple[int, ...]] | None = None) -> Declaration:
-    entries = None if shapes is None else {name: TensorEntry("F32", shape, (0, 0)) for name, shape in shapes.items()}
-    declaration = declare(read_config(directory / "config.json"), entries)
-    assert declaration is not None
-    return declaration
 
 
 @every_remote

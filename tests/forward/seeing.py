@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 import weightscope
 from tests.altered import altered
@@ -49,6 +50,16 @@ def enlivened(model: Any, seed: int = 2) -> Any:
             matrix = parameter.ndim > 1 and min(parameter.shape) > 1
             parameter.copy_(drawn / parameter[0].numel() ** 0.5 if matrix else parameter + 0.3 * drawn)
     return model
+
+
+def byte_tokenizer(directory: Path, special: Iterable[str]) -> transformers.PreTrainedTokenizerFast:
+    """Single bytes, and the special tokens after them; saved to the folder."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE(vocab={byte: i for i, byte in enumerate(alphabet)}, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.add_special_tokens([AddedToken(name, special=True) for name in special])
+    made.save(str(directory / "tokenizer.json"))
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made)
 
 
 def as_held(directory: Path) -> dict[str, torch.Tensor]:

@@ -15,7 +15,6 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from tests.forward import seeing
 from tests.forward.test_patched_image import photograph
@@ -197,16 +196,6 @@ def test_settings_that_cannot_be_used(processor: str, settings: dict[str, Any], 
         read_images(photographs(tmp_path), tmp_path, f"{processor}ImageProcessor")
 
 
-def tokenizer(directory: Path) -> transformers.PreTrainedTokenizerFast:
-    """Single bytes, and the special tokens after them."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE(vocab={byte: i for i, byte in enumerate(alphabet)}, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.add_special_tokens([AddedToken(name, special=True) for name in SPECIAL])
-    made.save(str(directory / "tokenizer.json"))
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=made)
-
-
 # Of each model the processor's settings and how two images are written.
 SPOKEN: dict[str, tuple[dict[str, dict[str, Any]], list[str]]] = {
     "mistral3": (
@@ -253,7 +242,7 @@ def test_two_images_and_a_prompt_at_the_command_line(
     paths = [photograph(tmp_path / "a.png", (50, 30)), photograph(tmp_path / "b.png", (24, 30))]
     logits = tmp_path / "logits.npy"
     whole = f"What is{written[0]} and {written[1]}?"
-    tokens = tokenizer(directory)(whole)["input_ids"]
+    tokens = seeing.byte_tokenizer(directory, SPECIAL)(whole)["input_ids"]
     inputs = read_images(paths, directory, _processor(name))
     inputs.pop("num_patches", None)
     wanted = seeing.theirs(directory, tokens, {key: torch.as_tensor(value) for key, value in inputs.items()})

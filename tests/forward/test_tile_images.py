@@ -13,7 +13,6 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from tests.forward import seeing
 from tests.forward.test_patched_image import photograph
@@ -103,16 +102,6 @@ def test_an_image_is_written_as_their_processor_writes_it(kind: str, grid: tuple
     assert "".join("<image>" * piece if isinstance(piece, int) else str(piece) for piece in pieces) == theirs
 
 
-def tokenizer(directory: Path) -> transformers.PreTrainedTokenizerFast:
-    """Single bytes, and the special tokens after them; the image's is the model's."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE(vocab={byte: i for i, byte in enumerate(alphabet)}, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.add_special_tokens([AddedToken(name, special=True) for name in SPECIAL])
-    made.save(str(directory / "tokenizer.json"))
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=made)
-
-
 @pytest.fixture
 def docling(saved: Callable[[str], Path], tmp_path: Path) -> Path:
     """A tiny Idefics 3 with room for bytes and special tokens, and its processor's settings."""
@@ -131,7 +120,7 @@ def test_two_images_and_a_prompt_at_the_command_line(docling: Path, run: Run, tm
     paths = [photograph(tmp_path / "a.png", (50, 30)), photograph(tmp_path / "b.png", (24, 40))]
     keys = {key: value for key, value in SMALL.items() if key != "image_processor_type"}
     processor = transformers.Idefics3Processor(
-        transformers.Idefics3ImageProcessorPil(**keys), tokenizer(docling), image_seq_len=4
+        transformers.Idefics3ImageProcessorPil(**keys), seeing.byte_tokenizer(docling, SPECIAL), image_seq_len=4
     )
     text = "What is<image> and <image>?"
     made = dict(processor(text=[text], images=[[Image.open(path) for path in paths]], return_tensors="pt"))

@@ -91,7 +91,6 @@ def _try_prompt(
     hidden: Hidden,
 ) -> tuple[Outcome, Result, Golden | None]:
     """As `try_forward`, on this prompt and against this golden file."""
-    directory = _directory(model)
     tolerance = _tolerance(wanted, expected)
     logits = read_logits(wanted.expect) if wanted.expect and not expected else None
     kept = Kept() if wanted.compare else None
@@ -106,15 +105,9 @@ def _try_prompt(
         adapter=wanted.adapters,
         **inputs,  # type: ignore[arg-type]
     )
-    predicts = prompt.is_text and not makes_vectors(directory)
+    predicts = prompt.is_text and not makes_vectors(_directory(model))
     judged, checked = judge(result, is_text=predicts, non_finite=lambda names: _non_finite(model, names, wanted))
-    compared: tuple[Comparison, ...] = ()
-    if kept is not None:
-        tree = runnable_of(model)
-        assert tree
-        fed: Mapping[str, Any] = {name: value for name, value in inputs.items() if name not in tree.beside}
-        fed = tree.completed(fed, result.tokens)
-        compared = compare_with_transformers(directory, result, kept, depth=tree.layers, inputs=fed)
+    compared = () if kept is None else _compared(model, result, kept, inputs)
     found, max_abs_diff, golden_diff = _held(result, expected, logits, compared, tolerance)
     findings = (*judged, *found, *_heads(model))
     losses = result.losses() if prompt.origin != "default tokens" else []
@@ -155,6 +148,17 @@ def _try_prompt(
     if not result.finite:
         return outcome, result, None
     return outcome, result, Golden.of(result, outcome.model_type, image=image, has_decoder=has_decoder(model))
+
+
+def _compared(
+    model: Model, result: Result, kept: Kept, inputs: Mapping[str, np.ndarray[Any, Any]]
+) -> tuple[Comparison, ...]:
+    """What transformers' own model makes of the same, stage by stage."""
+    tree = runnable_of(model)
+    assert tree
+    fed: Mapping[str, Any] = {name: value for name, value in inputs.items() if name not in tree.beside}
+    fed = tree.completed(fed, result.tokens)
+    return compare_with_transformers(_directory(model), result, kept, depth=tree.layers, inputs=fed)
 
 
 def _compared_texts(

@@ -12,6 +12,7 @@ from weightscope.analyses.memory.backward import Computing, StepActivations, ste
 from weightscope.analyses.memory.learning import learning
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained
+from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.memory.weights import is_loaded
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.training.grammar import Plan
@@ -26,6 +27,8 @@ from weightscope.storage.base import Kind
 TABLES = frozenset({Section.EMBEDDING, Section.HEAD})
 # What one would save is told for so many devices, where it is asked for one.
 USUAL_DEVICES = 8
+# What the words of bitsandbytes' 4 bits begin with.
+FOUR_BITS = ("bitsandbytes, nf4", "bitsandbytes, fp4")
 
 
 class TrainingPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,8 +104,8 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
         return sum(tensor.elements * tensor.count for tensor in self.tensors)
 
 
-def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | None, tokens: int) -> Training:
-    """What each device holds, which may hold as much as is `usable`, and what `tokens` in a step add to it.
+def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | None, sizing: Sizing) -> Training:
+    """What each device holds, which may hold as much as is `usable`, and what a step of the batch adds to it.
 
     Raises:
         UsageError: a plan that is not understood or does not go with the model, or quantized weights that are trained.
@@ -112,7 +115,7 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     model = _model(subject, loaded, recipe.plan, found)
     parts = tuple(_parts(model, recipe))
     total = sum(part.per_device for part in parts)
-    live, unestimated = _activations(subject, loaded, recipe, tokens)
+    live, unestimated = _activations(subject, loaded, recipe, sizing)
     return Training(
         recipe=recipe,
         trained=model.parameters,
@@ -128,7 +131,9 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     )
 
 
-def _activations(subject: Subject, loaded: Loading, recipe: Recipe, tokens: int) -> tuple[StepActivations | None, str]:
+def _activations(
+    subject: Subject, loaded: Loading, recipe: Recipe, sizing: Sizing
+) -> tuple[StepActivations | None, str]:
     """The estimate, and why there is none."""
     declaration, plan = subject.declaration, Plan.of(recipe.plan)
     if declaration is None:
@@ -139,13 +144,19 @@ def _activations(subject: Subject, loaded: Loading, recipe: Recipe, tokens: int)
         learned = learning(declaration.tree, plan, whole, hits.matrices, tied=declaration.tied)
     except NotImplementedByWeightscope as error:
         return None, error.what
+    is_quantized = any(map(_is_quantized, loaded.groups))
+    covered = declaration.covered
+    words = loaded.words or (covered[0].scheme.words if covered else "")
+    if is_quantized and not words.startswith(FOUR_BITS):
+        return None, "a training step beside quantized weights was measured for 4 bits of bitsandbytes alone"
     size = PRECISIONS[recipe.precision].weights
     computing = Computing(
-        tokens=tokens,
+        tokens=sizing.batch * sizing.context,
+        seen=sizing.context,
         size=size,
         # PEFT keeps adapters in float32 beside weights of two bytes, as masters are kept.
         adapter_size=4 if recipe.precision == "mixed" else size,
-        quantized=any(map(_is_quantized, loaded.groups)),
+        quantized=is_quantized,
     )
     return step_activations(declaration, learned, computing)
 
