@@ -24,6 +24,14 @@ def other_base(subject: AdapterSubject) -> Iterator[Finding]:
     found = subject.fit
     if found is None:
         return
+    if subject.adapter.settings.replicates:
+        yield mismatch(
+            f"layer_replication repeats layers of {subject.base_name}, which is not implemented: its modules were not "
+            "checked against it",
+            "",
+            severity="warning",
+        )
+        return
     if found.absent and not (found.found or found.misfits or found.packed):
         names = weights_of(found.absent)
         yield mismatch(
@@ -146,8 +154,14 @@ def missing_modules(subject: AdapterSubject) -> Iterator[Finding]:
     """Modules of the base that the targets mean and the adapter lacks: loaders start them at random, or at nothing."""
     adapter, base = subject.adapter, subject.base
     targets = adapter.settings.targets
-    # mlx-lm adapts the last layers alone.
-    if base is None or not targets.told or adapter.settings.library != "peft" or not adapter.modules:
+    # mlx-lm adapts the last layers alone; where layers are repeated, numbers mean others than the base's.
+    if (
+        base is None
+        or adapter.settings.replicates
+        or not targets.told
+        or adapter.settings.library != "peft"
+        or not adapter.modules
+    ):
         return
     if (subject.fit and subject.fit.misfits) or base.shares_blocks:
         return
