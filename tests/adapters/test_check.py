@@ -40,10 +40,8 @@ def test_a_method_that_is_not_read_is_named_and_nothing_else(base: Path | None) 
 
 def test_layers_that_are_repeated_are_named_and_not_checked(tmp_path: Path) -> None:
     """PEFT's `layer_replication`: layers that the base does not have are repeats of those that it has."""
-    layers = {
-        int(name.split(".layers.")[1].split(".")[0]) for name in load_file(PEFT / "lora" / "adapter_model.safetensors")
-    }
-    count = max(layers) + 1
+    names = load_file(PEFT / "lora" / "adapter_model.safetensors")
+    count = 1 + max(int(name.split(".layers.")[1].split(".")[0]) for name in names)
 
     def repeated(tensors: Tensors) -> Tensors:
         again = {name.replace(f".layers.{count - 1}.", f".layers.{count}."): t.clone() for name, t in tensors.items()}

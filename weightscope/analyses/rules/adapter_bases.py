@@ -154,16 +154,11 @@ def missing_modules(subject: AdapterSubject) -> Iterator[Finding]:
     """Modules of the base that the targets mean and the adapter lacks: loaders start them at random, or at nothing."""
     adapter, base = subject.adapter, subject.base
     targets = adapter.settings.targets
-    # mlx-lm adapts the last layers alone; where layers are repeated, numbers mean others than the base's.
-    if (
-        base is None
-        or adapter.settings.replicates
-        or not targets.told
-        or adapter.settings.library != "peft"
-        or not adapter.modules
-    ):
+    # mlx-lm adapts the last layers alone.
+    if base is None or not targets.told or adapter.settings.library != "peft" or not adapter.modules:
         return
-    if (subject.fit and subject.fit.misfits) or base.shares_blocks:
+    # Where layers are repeated, the adapter's numbers of layers are not the base's.
+    if adapter.settings.replicates or (subject.fit and subject.fit.misfits) or base.shares_blocks:
         return
     own = {weight.name for change in adapter.changes if (weight := base.find(change.weight))}
     kinds = {blank(name) for name in own}
