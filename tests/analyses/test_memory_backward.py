@@ -90,7 +90,7 @@ def training_of(config: Any, directory: Path) -> Training:
             transformers.GPT2Config(n_embd=64, n_head=4, n_layer=2, vocab_size=64),
             "a training step with attn_pdrop was",
         ),
-        (transformers.GPTJConfig(n_embd=64, n_head=4, n_layer=2, vocab_size=64), "a training step of gptj was"),
+        (transformers.BloomConfig(hidden_size=64, n_head=4, n_layer=2), "a training step of bloom was"),
         (transformers.MambaConfig(hidden_size=64, num_hidden_layers=2, vocab_size=64), "a training step of mamba was"),
         (
             transformers.LlamaConfig(**LLAMA, architectures=["LlamaForSequenceClassification"]),

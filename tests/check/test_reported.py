@@ -485,7 +485,7 @@ def test_counts_that_nothing_tells(plant: Any) -> None:
     ("architecture", "evidence"), [("NewForCausalLM", "absent-head"), ("NewModel", "not-applicable")]
 )
 def test_a_model_without_a_head_is_not_tied(architecture: str, evidence: str, tmp_path: Path) -> None:
-    config = {"model_type": "new", "architectures": [architecture], "tie_word_embeddings": True}
+    config = {"model_type": "unheard-of", "architectures": [architecture], "tie_word_embeddings": True}
     plant = Plant(tmp_path, config, {"embed_tokens.weight": torch.ones(5, 4)})
     tying = weightscope.open(plant.write()).tying
     assert (tying.tied, tying.evidence) == (evidence == "absent-head", evidence)

@@ -46,7 +46,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     `flows` says whether the gradient of what enters is needed, because something before it is trained. An element of an
     adapter takes `adapter` of the computation's. Matrices that are not trained are made plain, one at a time, where
-    they are `quantized`. In some mixtures shared experts compute before the others (`shared_first`).
+    they are `quantized`. In some mixtures shared experts compute before the others (`shared_first`). Each token sees
+    `seen`, where scores are kept.
     """
 
     widths: Widths
@@ -55,6 +56,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     adapter: int = 1
     quantized: bool = False
     shared_first: bool = False
+    seen: int = 0
 
     def trains(self, component: Component, *roles: Role) -> bool:
         """Whether the weight of one of these roles is trained itself."""

@@ -53,11 +53,12 @@ class StepActivations(msgspec.Struct, frozen=True, kw_only=True):
 class Computing(msgspec.Struct, frozen=True, kw_only=True):
     """How a step computes.
 
-    `tokens` go through it, in elements of `size` bytes; those of adapters have `adapter_size`. Matrices that are not
-    trained are `quantized`.
+    `tokens` go through it, `seen` of one sequence, in elements of `size` bytes; those of adapters have `adapter_size`.
+    Matrices that are not trained are `quantized`.
     """
 
     tokens: int
+    seen: int
     size: int
     adapter_size: int
     quantized: bool
@@ -79,6 +80,7 @@ def step_activations(
         adapter=computing.adapter_size // computing.size,
         quantized=computing.quantized,
         shared_first=model_type in SHARED_FIRST,
+        seen=computing.seen,
     )
     # For checkpointing, transformers has the gradient flow from the embeddings on, whatever is trained.
     kept, checkpointed = (

@@ -21,7 +21,8 @@ from weightscope.roles import Role, Section
 ADAPTED = frozenset(
     {
         Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ, Role.O_PROJ, Role.ATTENTION_GATE, Role.GATE_PROJ, Role.UP_PROJ,
-        Role.DOWN_PROJ, Role.Q_A_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ, Role.KV_B_PROJ,
+        Role.DOWN_PROJ, Role.Q_A_PROJ, Role.Q_B_PROJ, Role.KV_A_PROJ, Role.KV_B_PROJ, Role.B_PROJ,
+        Role.C_PROJ, Role.IN_PROJ, Role.OUT_PROJ,
     }
 )  # fmt: skip
 TABLES = frozenset({Section.EMBEDDING, Section.HEAD})

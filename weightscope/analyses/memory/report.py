@@ -114,7 +114,7 @@ def report(
     trained_as = None
     if request.recipe is not None:
         usable = None if device is None else int(device.memory * USABLE)
-        trained_as = training(subject, loaded, request.recipe, usable, sizing.batch * sizing.context)
+        trained_as = training(subject, loaded, request.recipe, usable, sizing)
     elif device is not None:
         if unknown:
             raise NotImplementedByWeightscope(f"{unknown[0].lower()}{unknown[1:].rstrip('.')}")

@@ -12,6 +12,7 @@ from weightscope.analyses.memory.backward import Computing, StepActivations, ste
 from weightscope.analyses.memory.learning import learning
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained
+from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.memory.weights import is_loaded
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.training.grammar import Plan
@@ -101,8 +102,8 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
         return sum(tensor.elements * tensor.count for tensor in self.tensors)
 
 
-def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | None, tokens: int) -> Training:
-    """What each device holds, which may hold as much as is `usable`, and what `tokens` in a step add to it.
+def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | None, sizing: Sizing) -> Training:
+    """What each device holds, which may hold as much as is `usable`, and what a step of the batch adds to it.
 
     Raises:
         UsageError: a plan that is not understood or does not go with the model, or quantized weights that are trained.
@@ -112,7 +113,7 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     model = _model(subject, loaded, recipe.plan, found)
     parts = tuple(_parts(model, recipe))
     total = sum(part.per_device for part in parts)
-    live, unestimated = _activations(subject, loaded, recipe, tokens)
+    live, unestimated = _activations(subject, loaded, recipe, sizing)
     return Training(
         recipe=recipe,
         trained=model.parameters,
@@ -128,7 +129,9 @@ def training(subject: Subject, loaded: Loading, recipe: Recipe, usable: int | No
     )
 
 
-def _activations(subject: Subject, loaded: Loading, recipe: Recipe, tokens: int) -> tuple[StepActivations | None, str]:
+def _activations(
+    subject: Subject, loaded: Loading, recipe: Recipe, sizing: Sizing
+) -> tuple[StepActivations | None, str]:
     """The estimate, and why there is none."""
     declaration, plan = subject.declaration, Plan.of(recipe.plan)
     if declaration is None:
@@ -141,7 +144,8 @@ def _activations(subject: Subject, loaded: Loading, recipe: Recipe, tokens: int)
         return None, error.what
     size = PRECISIONS[recipe.precision].weights
     computing = Computing(
-        tokens=tokens,
+        tokens=sizing.batch * sizing.context,
+        seen=sizing.context,
         size=size,
         # PEFT keeps adapters in float32 beside weights of two bytes, as masters are kept.
         adapter_size=4 if recipe.precision == "mixed" else size,

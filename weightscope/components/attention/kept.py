@@ -33,7 +33,11 @@ def _mixing(attention: Attention, step: Step) -> Iterator[int]:
     heads = attention.heads
     queries, keys = int(heads.count * heads.size), int(heads.keys * heads.size)
     values, mixed = int(heads.keys * heads.value_size), int(heads.count * heads.value_size)
-    yield queries + keys + values + mixed + int(heads.count) * step.widths.float32
+    if step.widths.scores:
+        # Keys and values are copied for each head of queries.
+        yield 2 * queries + mixed + _scores(attention, step)
+    else:
+        yield queries + keys + values + mixed + int(heads.count) * step.widths.float32
     if _is_put_together(attention):
         # Values are a part of what was made at once, and keep all of it.
         yield queries + keys
@@ -48,6 +52,13 @@ def _mixing(attention: Attention, step: Step) -> Iterator[int]:
             yield size * kept // max(int(one.size), 1)
 
 
+def _scores(attention: Attention, step: Step) -> int:
+    """Scores that are kept where no kernel makes them: their softmax in float32 and as it is used, and their bound."""
+    wide = step.widths.float32
+    copies = wide + (1 if wide > 1 else 0) + (1 if attention.scores.cap else 0)
+    return int(attention.heads.count) * step.seen * copies
+
+
 def _leaving(attention: Attention, step: Step) -> int:
     """What is kept of what enters o_proj, where that is not what the kernel gave; and its norm."""
     kept = step.adapting(attention, Role.O_PROJ)
@@ -57,7 +68,7 @@ def _leaving(attention: Attention, step: Step) -> int:
         kept += attention.out_norm.saves(step.past(attention)) - shared
     # Queries that were put together lie in another order, and what the heads put out is copied back.
     copied = _is_put_together(attention) or attention.placing.turned_part(int(attention.heads.size)) is not None
-    if copied or attention.gated or attention.out_norm:
+    if copied or attention.gated or attention.out_norm or step.widths.scores:
         kept += step.entering(attention, Role.O_PROJ)
     return kept
 
@@ -73,6 +84,9 @@ def moments(attention: Attention, step: Step) -> Iterator[Moment]:
     queries, mixed = int(heads.count * heads.size), int(heads.count * heads.value_size)
     made = queries + int(heads.keys * (heads.size + heads.value_size))
     yield Moment(elements=max(made + mixed, 3 * queries))
+    if step.widths.scores:
+        # Gradients of the softmax in float32, and of what it gave and took.
+        yield Moment(elements=2 * mixed + int(heads.count) * step.seen * 2 * step.widths.float32)
     yield Moment(elements=mixed, weight=step.made(attention, Role.O_PROJ, mixed * width))
     if step.rank(attention, (Role.O_PROJ,)):
         yield Moment(elements=width + step.adding(width))

@@ -10,6 +10,7 @@ from weightscope.components.feed_forward.activations import activate
 from weightscope.components.live import Live
 from weightscope.components.running import At, linear
 from weightscope.components.state import State, convolution
+from weightscope.components.step import Moment
 from weightscope.roles import Role, Section
 from weightscope.sizes import Shape, Size
 from weightscope.storage.base import Sizes, StorageItem
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     import torch
 
     from weightscope.components.live import Widths
+    from weightscope.components.step import Step
+
+# What makes all that is multiplied and convolved.
+INPUTS = (Role.B_PROJ, Role.C_PROJ, Role.IN_PROJ)
 
 
 def kernel_shape(channels: Size, width: Size) -> Shape:
@@ -71,6 +76,22 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
         """The three projections, what is convolved, the same in another order, and twice what comes out."""
         del widths
         return (Live(elements=int(self.width) * 7),)
+
+    def saves(self, step: Step) -> int:
+        """What enters, the three projections, what is convolved, what comes out, and what enters out_proj."""
+        mixed = 5 * int(self.width) if step.leaves(self, *INPUTS, Role.CONVOLUTION) else 0
+        return self.entering(step) + step.adapting(self, *INPUTS) + mixed + self._product(step)
+
+    def entering(self, step: Step) -> int:
+        return step.entering(self, *INPUTS)
+
+    def backward(self, step: Step) -> tuple[Moment, ...]:
+        """The gradients of the product and of both that it is of; what out_proj kept is free by then."""
+        return (Moment(elements=3 * int(self.width) - self._product(step)),)
+
+    def _product(self, step: Step) -> int:
+        """Elements that are kept of what enters out_proj."""
+        return step.entering(self, Role.OUT_PROJ) + step.adapting(self, Role.OUT_PROJ)
 
     def keeps(self) -> tuple[State, ...]:
         """The last inputs of each channel."""
