@@ -151,6 +151,12 @@ def test_adapters_elsewhere_are_refused(targets: str, why: str) -> None:
     assert f"Activations are not estimated: a training step with {why} was not measured." in training.notes
 
 
+def test_other_quantized_weights_are_refused() -> None:
+    training = trained("lora:r=2,targets=q_proj", quantize="gptq")
+    assert training.activations is None
+    assert any("4 bits of bitsandbytes alone" in note for note in training.notes)
+
+
 def test_one_device_needs_both_together() -> None:
     training = trained("full")
     live, whole = training.activations, training.with_activations
