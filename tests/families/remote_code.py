@@ -465,5 +465,6 @@ def write(remote: Remote, directory: Path, tensors: State) -> None:
 
 
 from tests.families.remote_eyes import REMOTE_EYES  # noqa: E402 - they are made of what is defined above
+from tests.families.remote_nemotron_nas import NEMOTRON_NAS  # noqa: E402
 
-REMOTE += REMOTE_EYES
+REMOTE += [*REMOTE_EYES, NEMOTRON_NAS]
