@@ -30,13 +30,17 @@ FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionEr
 
 
 class Reads(set[str]):
-    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken."""
+    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken.
+
+    `overruled` holds, for a key that counts, the other names of the same setting that the file has.
+    """
 
     last = ""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         super().__init__(keys)
         self.classes: set[str] = set()
+        self.overruled: dict[str, tuple[str, ...]] = {}
 
     def add(self, key: str, /) -> None:
         """Note that a key is asked for."""
@@ -91,8 +95,10 @@ class Config:
         key = self.attribute_map.get(key, key)
         if key not in self.defaults:
             raise AssertionError(f"{self.model_type} reads {self.prefix + key!r}, which it does not declare")
-        spelled = self._spelling(key)
+        spelled, *others = self._spellings(key) or [key]
         self.read.add(self.prefix + spelled)
+        if others:
+            self.read.overruled[self.prefix + spelled] = tuple(self.prefix + other for other in others)
         default = self.defaults[key]
         fallback = default.default if isinstance(default, Nullable) else default
         if spelled not in self.data:
@@ -104,7 +110,7 @@ class Config:
         return self._size(spelled, value)
 
     def __contains__(self, key: str) -> bool:
-        return self._spelling(key) in self.data
+        return bool(self._spellings(self.attribute_map.get(key, key)))
 
     def declares(self, key: str) -> bool:
         """Whether the class has that key: what it does not have, it does not read."""
@@ -211,11 +217,15 @@ class Config:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise self.error(f"its values do not describe a {model_type} model ({why:.200}){last}") from error
 
-    def _spelling(self, key: str) -> str:
-        """The key as the file has it. Another name of the attribute map is set last by the class, so it wins."""
-        own = self.attribute_map.get(key, key)
-        others = (other for other, name in self.attribute_map.items() if name == own and other in self.data)
-        return next(others, own)
+    def _spellings(self, own: str) -> list[str]:
+        """The names under which the file has the class's key `own`; the first of them counts.
+
+        The class sets its own name first, then its other names in the file's order; what it sets last counts.
+        """
+        names = [other for other, name in self.attribute_map.items() if name == own and other in self.data]
+        if len(names) > 1:
+            names.sort(key=list(self.data).index, reverse=True)
+        return [*names, own] if own in self.data else names
 
     def _size(self, key: str, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):

@@ -50,7 +50,7 @@ def as_gguf(converted: AsFile, file_type: str) -> tuple[Group, ...]:
 
 
 def typed(converted: AsFile, file_type: str) -> tuple[Group, ...]:
-    """The same, also where no matrix can be quantized. Tables of a rotation's factors are not counted."""
+    """The same, but nothing is raised. Tables of a rotation's factors are not counted."""
     slots = converted.declaration.slots
     types = element_types(file_type, _tensors(slots), _sizes(slots, converted.written_as, file_type))
     return tuple(group for slot in slots for group in _by_type(slot, types))
@@ -90,7 +90,7 @@ def _sizes(slots: Sequence[Slot], model_type: str, file_type: str) -> Sizes:
 
 
 def _queries_per_key(slots: Sequence[Slot], *, first: bool) -> int:
-    """As the file says it, of the `first` layer where it says it by layers; latents count as one key."""
+    """The number that the file names: where it names one for each layer, that of the `first`; latents are one key."""
     owners = [slot.owner for slot in slots if not first or not slot.ranges or 0 in slot.ranges[0]]
     queries, keys = (
         next((count for owner in owners if (count := owner.heads_of(role))), 0) for role in (Role.Q_PROJ, Role.K_PROJ)

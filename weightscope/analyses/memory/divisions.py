@@ -12,14 +12,14 @@ import msgspec
 
 from weightscope.analyses.memory.kept import Kept
 from weightscope.analyses.memory.loading import Loading
-from weightscope.analyses.memory.ranks import APART, Ranks
+from weightscope.analyses.memory.ranks import Ranks
 from weightscope.brief import plural
 from weightscope.components.attention.compressed import CompressedAttention
 from weightscope.components.attention.latent import LatentAttention
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.state import State
-from weightscope.roles import Role
+from weightscope.roles import SENSES, Role
 
 HEADED = frozenset({"keys_and_values", "cross_keys_and_values", "latent", "compressed_keys", "recurrence"})
 INNER = frozenset({Role.GATE_PROJ, Role.UP_PROJ})
@@ -91,7 +91,7 @@ def _odd(loaded: Loading, ranks: Ranks) -> Iterator[str]:
     found: dict[str, None] = {}
     for group in loaded.groups:
         owner = loaded.owners.get(group.template)
-        if owner is None or group.section in APART:
+        if owner is None or group.section in SENSES:
             continue
         among = ranks.tensor // ranks.expert if group.chosen != (1, 1) else ranks.tensor
         for number, words in _divided(owner, frozenset(group.roles)):

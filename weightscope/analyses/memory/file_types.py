@@ -76,7 +76,7 @@ def _typed(file_type: str, tensors: list[Tensor], sizes: Sizes) -> Iterator[tupl
         number = (tensor.layer or 0) if by_number else before
         here = replace(place, layer=number, layers=values if place.is_values else sizes.layers)
         row = int(tensor.shape[-1])
-        yield tensor.name, fitting(chosen(file_type, usual, here, row, sizes), row)
+        yield tensor.name, _fitting(chosen(file_type, usual, here, row, sizes), row)
 
 
 def _unquantized(tensor: Tensor, usual: str) -> str:
@@ -89,7 +89,7 @@ def _unquantized(tensor: Tensor, usual: str) -> str:
     return HALF if any(part in tensor.name for part in NOT_QUANTIZED) else ""
 
 
-def fitting(dtype: str, row: int) -> str:
+def _fitting(dtype: str, row: int) -> str:
     """The type, or one with smaller blocks, of which a row is a multiple."""
     if row % BLOCKS[dtype].weights == 0:
         return dtype

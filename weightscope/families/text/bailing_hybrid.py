@@ -17,19 +17,19 @@ from weightscope.storage.base import join
 
 LING = ROTARY | {
     "vocab_size": 157184, "hidden_size": 2560, "intermediate_size": 6144, "moe_intermediate_size": 768,
-    "num_hidden_layers": 42, "num_attention_heads": 32, "num_experts": 512, "num_experts_per_token": 8,
-    "num_shared_experts": 1, "num_expert_group": 8, "topk_group": 4, "routed_scaling_factor": 2.5,
-    "moe_renormalize": True, "first_k_dense_replace": 2, "hidden_act": "silu", "model_max_length": 262144,
+    "num_hidden_layers": 42, "num_attention_heads": 32, "num_local_experts": 512, "num_experts_per_tok": 8,
+    "n_shared_experts": 1, "n_group": 8, "topk_group": 4, "routed_scaling_factor": 2.5,
+    "norm_topk_prob": True, "first_k_dense_replace": 2, "hidden_act": "silu", "max_position_embeddings": 262144,
     "rms_norm_eps": 1e-6, "attention_bias": False, "kv_lora_rank": 512, "qk_nope_head_dim": 128,
     "qk_rope_head_dim": 64, "v_head_dim": 128, "rope_theta": 6000000.0, "head_dim": 128,
     "linear_head_dim": Nullable(int), "short_conv_kernel_size": 4, "layer_group_size": 6, "kda_safe_gate": True,
     "kda_lower_bound": -5.0, "layer_types": Nullable(list), "mlp_layer_types": Nullable(list),
-    "num_nextn_predict_layers": 1,
+    "num_mtp_layers": 1,
 }  # fmt: skip
 ATTRIBUTES = {
-    "max_position_embeddings": "model_max_length", "norm_topk_prob": "moe_renormalize", "n_group": "num_expert_group",
-    "num_local_experts": "num_experts", "num_experts_per_tok": "num_experts_per_token",
-    "n_shared_experts": "num_shared_experts", "num_mtp_layers": "num_nextn_predict_layers",
+    "model_max_length": "max_position_embeddings", "moe_renormalize": "norm_topk_prob", "num_expert_group": "n_group",
+    "num_experts": "num_local_experts", "num_experts_per_token": "num_experts_per_tok",
+    "num_shared_experts": "n_shared_experts", "num_nextn_predict_layers": "num_mtp_layers",
 }  # fmt: skip
 
 

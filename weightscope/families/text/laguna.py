@@ -33,7 +33,7 @@ ON_DISK = ("shared_expert", "experts.e_score_correction_bias")
 IN_MEMORY = ("shared_experts", "gate.e_score_correction_bias")
 
 
-@family("laguna", roots=ROOTS, defaults=LAGUNA, attribute_map={"num_local_experts": "num_experts"})
+@family("laguna", roots=ROOTS, defaults=LAGUNA)
 def laguna(config: Config, root: str) -> CausalLM:
     """The softplus of a gate multiplies each head, or with another `gating` than true and per-head each element."""
     refuse(config, "Laguna", ("moe_apply_router_weight_on_input",))

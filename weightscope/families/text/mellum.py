@@ -15,12 +15,12 @@ MELLUM = LLAMA | {
     "vocab_size": 98304, "hidden_size": 2304, "intermediate_size": 7168, "num_hidden_layers": 28, "head_dim": 128,
     "num_key_value_heads": 4, "max_position_embeddings": 131072, "sliding_window": Nullable(int, 1024),
     "layer_types": Nullable(list), "mlp_layer_types": Nullable(list),
-    "moe_intermediate_size": 896, "num_local_experts": 64, "num_experts_per_tok": 8, "norm_topk_prob": True,
+    "moe_intermediate_size": 896, "num_experts": 64, "num_experts_per_tok": 8, "norm_topk_prob": True,
 }  # fmt: skip
 ROPES = {FULL: {"rope_theta": 500000.0}, SLIDING: {"rope_theta": 10000.0}}
 
 
-@family("mellum", roots=ROOTS, defaults=MELLUM, attribute_map={"num_experts": "num_local_experts"})
+@family("mellum", roots=ROOTS, defaults=MELLUM, attribute_map={"num_local_experts": "num_experts"})
 def mellum(config: Config, root: str) -> CausalLM:
     """All layers see everything and are mixed, unless lists say otherwise."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
