@@ -22,7 +22,7 @@ HEADS, KV, WIDTH, INNER = 6, 2, 24, 52
 MHA = LLAMA | {"num_key_value_heads": HEADS}
 BIASED = {"attention_bias": True, "mlp_bias": True}
 # What several published configs have in common with transformers' names.
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 101,
     "hidden_size": WIDTH,
     "intermediate_size": INNER,
