@@ -83,7 +83,7 @@ class Miscount(NamedTuple):
 def miscounts(subject: Subject) -> list[Miscount]:
     """Rows of which whole modules at the end are missing, or where more lie than the config says."""
     declaration, inventory = subject.declaration, subject.inventory
-    if declaration is None or not subject.complete or not (inventory.missing or inventory.unrecognized):
+    if declaration is None or not subject.complete:
         return []
     absent = {name for _, names in inventory.missing for name in names}
     found = []
