@@ -66,11 +66,8 @@ def likely_hint(subject: Subject, wrong: list[Wrong]) -> str:
 
 
 def _one(truth: Truth) -> str:
-    return f"{truth.key} = {truth.value:,}{_said(truth)}"
-
-
-def _said(truth: Truth) -> str:
-    return ", which config.json leaves out" if truth.said is None else f", but config.json says {truth.said:,}"
+    said = "which config.json leaves out" if truth.said is None else f"but config.json says {truth.said:,}"
+    return f"{truth.key} = {truth.value:,}, {said}"
 
 
 def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[tuple[Truth, ...]]:
