@@ -13,6 +13,7 @@ from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.walk import Slot, find, walk
 from weightscope.config import FAULTS, Config, Nullable
+from weightscope.config_values import value_at
 from weightscope.errors import WeightscopeError
 from weightscope.families.declaration import Declaration
 
@@ -170,18 +171,12 @@ def _divisors(number: int) -> list[int]:
 
 
 def _is_given(config: Config, key: str) -> bool:
-    value: object = config.data
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value is not None
+    return value_at(config.data, key) is not None
 
 
 def value_of(declaration: Declaration, key: str) -> int | None:
     """The number that a config gives, or its class's default; None of anything else."""
-    config = declaration.config
-    value: object = config.data
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+    value = value_at(declaration.config.data, key)
     if value is None and "." not in key:
         default = declaration.family.defaults.get(key)
         value = default.default if isinstance(default, Nullable) else default
