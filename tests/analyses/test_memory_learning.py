@@ -101,7 +101,7 @@ def prepared(model: Any, plan: str, precision: str) -> Any:
         ("minicpm3", f"lora:r={RANK},targets=all-linear", "mixed"),
         ("qwen3_moe", f"lora:r={RANK},targets=q_proj,v_proj", "bfloat16"),
         ("granitemoeshared", "attention", "float32"),
-        ("cohere", "norm+mlp", "bfloat16"),
+        ("cohere", f"lora:r={RANK},targets=q_proj,v_proj", "bfloat16"),
         ("llava", "projector", "bfloat16"),
     ],
 )
