@@ -262,7 +262,7 @@ def _decoded(raw: bytes, path: Path) -> object:
     """What the JSON says.
 
     Raises:
-        ConfigError: it says nothing, or one thing twice.
+        ConfigError: it is not JSON, or gives one key twice.
     """
     raw = raw.removeprefix(BOM_UTF8)
     try:
@@ -272,8 +272,7 @@ def _decoded(raw: bytes, path: Path) -> object:
             return data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    from weightscope.checkpoint.repeated import RepeatedKeyError
-    from weightscope.checkpoint.slow_json import NotJSONError, decoded_slowly
+    from weightscope.checkpoint.slow_json import NotJSONError, RepeatedKeyError, decoded_slowly
 
     try:
         return decoded_slowly(raw)

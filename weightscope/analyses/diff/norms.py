@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from weightscope.analyses.diff.floats import type_of, units
 from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.result import WeightDiff
-from weightscope.analyses.held.holdings import FLOATS, Held
+from weightscope.analyses.held.holdings import Held
+from weightscope.checkpoint.dtypes import FLOATS
 
 
 def offset_norms(a: Opened, b: Opened, changed: Sequence[WeightDiff]) -> dict[str, float]:
