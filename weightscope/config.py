@@ -22,6 +22,8 @@ MAX_CONFIG = 10_000_000
 GIT_LFS = b"version https://git-lfs"
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
+# Wrappers that were published with the keys of their language model at the top level, and the type of that model.
+FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 # What follows `For`, which `RoFormer` has in its own name.
 TASK = re.compile(r"For([A-Z].*)")
 ZERO = "a size or count that is used as a divisor is 0"
