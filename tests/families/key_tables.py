@@ -66,6 +66,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("afmoe", "n_group"): "Arcee's code routes by groups with it; transformers ignores it",
     ("longcat_flash", "rope_parameters.partial_rotary_factor"): HALF,
     ("youtu", "rope_parameters.partial_rotary_factor"): HALF,
+    ("mistral4", "rope_parameters.partial_rotary_factor"): HALF,
+    ("mistral4", "head_dim"): HALF,
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",
