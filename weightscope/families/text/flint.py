@@ -22,7 +22,7 @@ FLINT = LLAMA | {
 }  # fmt: skip
 
 
-@family("flint", roots=ROOTS, defaults=FLINT, attribute_map={"num_local_experts": "num_experts"})
+@family("flint", roots=ROOTS, defaults=FLINT)
 def flint(config: Config, root: str) -> CausalLM:
     """The first two layers, each fourth and the last see everything; the shared expert has no gate."""
     s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)

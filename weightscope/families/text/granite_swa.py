@@ -73,7 +73,9 @@ def _ropes(config: Config, s: Dims) -> list[Rope | None]:
     """The rotation of each layer; a theta of 0 is none."""
     if (thetas := config["layer_rope_theta"]) is None:
         return [rotary(config, s.head_dim)] * s.depth
-    if len(thetas) != s.depth or not all(isinstance(theta, int | float) and theta >= 0 for theta in thetas):
+    # Of a longer list the class reads the first.
+    thetas = thetas[: s.depth]
+    if len(thetas) < s.depth or not all(isinstance(theta, int | float) and theta >= 0 for theta in thetas):
         raise config.error(f"layer_rope_theta does not give a theta to each of {s.depth:,} layers")
     scaling = config["rope_scaling"] or config["rope_parameters"] or {}
     each = ({**scaling, "rope_theta": theta} if theta else None for theta in thetas)

@@ -33,7 +33,7 @@ ON_DISK = ("shared_expert", "experts.e_score_correction_bias")
 IN_MEMORY = ("shared_experts", "gate.e_score_correction_bias")
 
 
-@family("laguna", roots=ROOTS, defaults=LAGUNA, attribute_map={"num_local_experts": "num_experts"})
+@family("laguna", roots=ROOTS, defaults=LAGUNA)
 def laguna(config: Config, root: str) -> CausalLM:
     """The softplus of a gate multiplies each head, or with another `gating` than true and per-head each element."""
     refuse(config, "Laguna", ("moe_apply_router_weight_on_input",))
@@ -50,7 +50,7 @@ def laguna(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
         routing=Routing(
             score="sigmoid",
-            cap=float(config["moe_router_logit_softcapping"]),
+            cap=max(0.0, float(config["moe_router_logit_softcapping"])),
             scale=float(config["moe_routed_scaling_factor"]),
         ),
         shared=gated_mlp(config, names[0], inner=config["shared_expert_intermediate_size"]),
