@@ -68,6 +68,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("youtu", "rope_parameters.partial_rotary_factor"): HALF,
     ("mistral4", "rope_parameters.partial_rotary_factor"): HALF,
     ("mistral4", "head_dim"): HALF,
+    ("axk1", "rope_parameters.partial_rotary_factor"): HALF,
+    ("bailing_hybrid", "rope_parameters.partial_rotary_factor"): HALF,
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",

@@ -61,6 +61,7 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("deepseek_v2-biases-yarn", "rope_parameters", HALF, "DeepSeek-V2 with a partial_rotary_factor below 1"),
     ("falcon-grouped-untied", "num_kv_heads", 0, "'num_kv_heads' is 0"),
     ("gemma4_text-mixture", "top_k_experts", 0, "'top_k_experts' is 0"),
+    ("bailing_hybrid-listed-unbounded", "rope_parameters", HALF, "Ling 3.0 with a partial_rotary_factor below 1"),
     ("mistral4", "head_dim", 8, "Mistral Small 4 with a head_dim or partial_rotary_factor"),
     ("qwen2_moe", "layer_types", ["sliding_attention"] * 3, "use_sliding_window false"),
 ]

@@ -8,7 +8,13 @@ from weightscope.families.common import causal_lm, rms_norms, rotary
 from weightscope.families.common.mixtures import LATENT_ROOTS, STACKED, spelling
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
+from weightscope.families.siblings.deepseek import (
+    DEEPSEEK,
+    deepseek_mixture,
+    first_dense,
+    latent_attention,
+    turns_in_part,
+)
 from weightscope.roles import Role
 from weightscope.storage.base import join
 
@@ -49,4 +55,5 @@ def axk1(config: Config, root: str) -> CausalLM:
         indices=tuple(i for i, is_mixed in enumerate(mixes) if not is_mixed),
         child=Unused(name="post_mlp_layernorm", shapes=(("weight", (width,)),)),
     )
-    return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, width), extras=(unused,))
+    final_norm, refused = norm("norm", Role.FINAL_NORM, width), turns_in_part(config, rope, "A.X K1")
+    return causal_lm(config, prefix, layer, final_norm=final_norm, extras=(unused,), refused=refused)

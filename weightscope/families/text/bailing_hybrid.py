@@ -10,7 +10,7 @@ from weightscope.families.common import ROTARY, Output, causal_lm, rms_norms, ro
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import first_dense, latent_attention
+from weightscope.families.siblings.deepseek import first_dense, latent_attention, turns_in_part
 from weightscope.families.siblings.ling import LAYOUTS, ling_delta, ling_mixture
 from weightscope.roles import Role
 from weightscope.storage.base import join
@@ -64,5 +64,6 @@ def bailing_hybrid(config: Config, root: str) -> CausalLM:
         final_norm=norm("norm", Role.FINAL_NORM, width),
         # The class ties nothing, whatever the config says.
         output=Output(tied=False),
+        refused=turns_in_part(config, rope, "Ling 3.0"),
         extras=(Repeat(name=join(layout.prefix, "layers"), indices=numbers, child=ahead),),
     )
