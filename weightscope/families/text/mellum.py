@@ -42,11 +42,11 @@ def mellum(config: Config, root: str) -> CausalLM:
         )
         return pre_norm_block(norm, s.width, attention=attention, feed_forward=mixed if feeds == SPARSE else dense)
 
-    feeds = (config["mtp_mlp_layer_types"] or [SPARSE])[0]
+    count, feeds = int(config["num_mtp_layers"] or 0), (config["mtp_mlp_layer_types"] or [SPARSE])[0]
     return causal_lm(
         config,
         prefix,
         lambda i: block(kinds[i], fed[i]),
         final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        extras=joint_ahead(norm, s.width, block(SLIDING, feeds), int(config["num_mtp_layers"] or 0)),
+        extras=joint_ahead(norm, s.width, block(SLIDING, feeds), count) if count else (),
     )
