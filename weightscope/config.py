@@ -22,6 +22,8 @@ MAX_CONFIG = 10_000_000
 GIT_LFS = b"version https://git-lfs"
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
+# Wrappers that were published with the keys of their language model at the top level, and the type of that model.
+FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 # What follows `For`, which `RoFormer` has in its own name.
 TASK = re.compile(r"For([A-Z].*)")
 ZERO = "a size or count that is used as a divisor is 0"
@@ -30,13 +32,17 @@ FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionEr
 
 
 class Reads(set[str]):
-    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken."""
+    """The keys asked for so far, the last of them, and the keys that the classes have whose defaults were taken.
+
+    `overruled` holds, for a key that counts, the other names of the same setting that the file has.
+    """
 
     last = ""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         super().__init__(keys)
         self.classes: set[str] = set()
+        self.overruled: dict[str, tuple[str, ...]] = {}
 
     def add(self, key: str, /) -> None:
         """Note that a key is asked for."""
@@ -91,8 +97,10 @@ class Config:
         key = self.attribute_map.get(key, key)
         if key not in self.defaults:
             raise AssertionError(f"{self.model_type} reads {self.prefix + key!r}, which it does not declare")
-        spelled = self._spelling(key)
+        spelled, *others = self._spellings(key) or [key]
         self.read.add(self.prefix + spelled)
+        if others:
+            self.read.overruled[self.prefix + spelled] = tuple(self.prefix + other for other in others)
         default = self.defaults[key]
         fallback = default.default if isinstance(default, Nullable) else default
         if spelled not in self.data:
@@ -104,7 +112,7 @@ class Config:
         return self._size(spelled, value)
 
     def __contains__(self, key: str) -> bool:
-        return self._spelling(key) in self.data
+        return bool(self._spellings(self.attribute_map.get(key, key)))
 
     def declares(self, key: str) -> bool:
         """Whether the class has that key: what it does not have, it does not read."""
@@ -211,11 +219,15 @@ class Config:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise self.error(f"its values do not describe a {model_type} model ({why:.200}){last}") from error
 
-    def _spelling(self, key: str) -> str:
-        """The key as the file has it. Another name of the attribute map is set last by the class, so it wins."""
-        own = self.attribute_map.get(key, key)
-        others = (other for other, name in self.attribute_map.items() if name == own and other in self.data)
-        return next(others, own)
+    def _spellings(self, own: str) -> list[str]:
+        """The names under which the file has the class's key `own`; the first of them counts.
+
+        The class sets its own name first, then its other names in the file's order; what it sets last counts.
+        """
+        names = [other for other, name in self.attribute_map.items() if name == own and other in self.data]
+        if len(names) > 1:
+            names.sort(key=list(self.data).index, reverse=True)
+        return [*names, own] if own in self.data else names
 
     def _size(self, key: str, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -252,7 +264,7 @@ def _decoded(raw: bytes, path: Path) -> object:
     """What the JSON says.
 
     Raises:
-        ConfigError: it says nothing, or one thing twice.
+        ConfigError: it is not JSON, or gives one key twice.
     """
     raw = raw.removeprefix(BOM_UTF8)
     try:
@@ -262,8 +274,7 @@ def _decoded(raw: bytes, path: Path) -> object:
             return data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    from weightscope.checkpoint.repeated import RepeatedKeyError
-    from weightscope.checkpoint.slow_json import NotJSONError, decoded_slowly
+    from weightscope.checkpoint.slow_json import NotJSONError, RepeatedKeyError, decoded_slowly
 
     try:
         return decoded_slowly(raw)

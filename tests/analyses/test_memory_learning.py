@@ -103,7 +103,7 @@ def prepared(model: Any, plan: str, precision: str) -> Any:
         ("laguna", f"lora:r={RANK},targets=q_proj,g_proj", "bfloat16"),
         ("lfm3", f"lora:r={RANK},targets=all-linear", "bfloat16"),
         ("granitemoeshared", "attention", "float32"),
-        ("cohere", "norm+mlp", "bfloat16"),
+        ("cohere", f"lora:r={RANK},targets=q_proj,v_proj", "bfloat16"),
         ("llava", "projector", "bfloat16"),
     ],
 )
@@ -151,6 +151,12 @@ def test_adapters_elsewhere_are_refused(targets: str, why: str) -> None:
     training = trained(f"lora:r=2,targets={targets}")
     assert training.activations is None
     assert f"Activations are not estimated: a training step with {why} was not measured." in training.notes
+
+
+def test_other_quantized_weights_are_refused() -> None:
+    training = trained("lora:r=2,targets=q_proj", quantize="gptq")
+    assert training.activations is None
+    assert any("4 bits of bitsandbytes alone" in note for note in training.notes)
 
 
 def test_one_device_needs_both_together() -> None:

@@ -29,7 +29,7 @@ info config-missing  generation_config.json is missing
      generation uses config.json and the library's defaults
 info config-missing  the tokenizer is missing
      it is needed for text prompts
-Checked 30 tensors, 25 rules.
+Checked 30 tensors, 26 rules.
 """
 MINI = """\
 fixtures/mini   failed · 1 error
@@ -37,7 +37,7 @@ fixtures/mini   failed · 1 error
 error unknown-architecture  model type 'mini' is not declared: roles are guessed
       from names, and parameters are counted as stored
       the tensors were not checked against config.json
-Checked 9 tensors, 25 rules.
+Checked 9 tensors, 26 rules.
 """
 BOTH = """\
 2 models   failed · 1 ok, 1 failed
@@ -68,7 +68,7 @@ def test_json_of_one_model_has_the_promised_keys(run: Any) -> None:
     assert list(shown)[:4] == ["schema_version", "ok", "checked", "findings"]
     assert shown["schema_version"] == 1
     assert shown["ok"] is True
-    assert shown["checked"] == {"tensors": 30, "rules": 25}
+    assert shown["checked"] == {"tensors": 30, "rules": 26}
     assert set(shown["findings"][0]) == {
         "code", "severity", "message", "tensors", "expected", "actual", "config", "hint",
     }  # fmt: skip

@@ -388,6 +388,29 @@ def test_tying_that_differs_between_levels(plant: Any) -> None:
     assert finding.message == "config.json says tie_word_embeddings true, and false in text_config"
 
 
+@pytest.mark.parametrize(
+    ("name", "module", "known"),
+    [
+        ("llama", "model.layers.{}.self_attn.", True),
+        ("llama", "model.layers.{}.self_attn.attn.", True),
+        ("llama", "model.layers.{}.self_attn.k_proj.", True),
+        ("gpt2", "transformer.h.{}.attn.", True),
+        ("llama", "model.layers.{}.mlp.", False),
+        ("llama", "model.layers.7{}.self_attn.", False),
+    ],
+)
+def test_scales_of_caches_beside_plain_weights(name: str, module: str, known: bool, plant: Any) -> None:
+    """vLLM's `maybe_remap_kv_scale_name` takes them under each of these names, whether weights are quantized or not."""
+    model = plant(name)
+    before = weightscope.open(model.write()).parameters.total
+    for layer in range(3):
+        for leaf in ("k_scale", "v_scale"):
+            model.tensors[f"{module.format(layer)}{leaf}"] = torch.ones(1)
+    found = [finding.code for finding in model.findings()]
+    assert found == [] if known else "unexpected-tensor" in found
+    assert weightscope.open(model.path).parameters.total == before
+
+
 def test_a_head_of_fewer_rows_is_not_the_embedding(plant: Any) -> None:
     model = plant("llama-tied")
     model.tensors["lm_head.weight"] = model.tensors["model.embed_tokens.weight"][:50]
@@ -412,6 +435,33 @@ def test_a_key_of_the_architecture_that_is_not_read(keys: dict[str, Any], said: 
     assert [(f.code, f.severity) for f in findings] == ([("config-invalid", "info")] if said else [])
     these = "these keys" if len(keys) > 1 else "this key"
     assert all(f.message == f"config.json says {said}, but llama ignores {these}" for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "keys", "said"),
+    [
+        ("gpt2", "", {"hidden_size": 24}, ""),
+        ("gpt2", "", {"hidden_size": 24, "num_hidden_layers": 2}, "num_hidden_layers 2 and n_layer 3"),
+        (
+            "qwen2_vl",
+            "vision_config",
+            {"num_hidden_layers": 1},
+            "vision_config.num_hidden_layers 1 and vision_config.depth 4",
+        ),
+    ],
+)
+def test_one_setting_under_two_names(name: str, part: str, keys: dict[str, Any], said: str, plant: Any) -> None:
+    """The class's own name and another one: where they differ, the other counts, as in transformers."""
+    model = plant(name)
+    (model.config[part] if part else model.config).update(keys)
+    found = [finding for finding in model.findings() if finding.code == "config-invalid"]
+    if not said:
+        assert not found
+        return
+    finding = alone(found)
+    counts, _, _, overruled, _ = said.split()
+    assert finding.message == f"config.json says {said}, two names of one setting; {counts} counts"
+    assert (finding.severity, finding.config) == ("warning", (counts, overruled))
 
 
 @pytest.mark.parametrize(
@@ -485,7 +535,7 @@ def test_counts_that_nothing_tells(plant: Any) -> None:
     ("architecture", "evidence"), [("NewForCausalLM", "absent-head"), ("NewModel", "not-applicable")]
 )
 def test_a_model_without_a_head_is_not_tied(architecture: str, evidence: str, tmp_path: Path) -> None:
-    config = {"model_type": "new", "architectures": [architecture], "tie_word_embeddings": True}
+    config = {"model_type": "unheard-of", "architectures": [architecture], "tie_word_embeddings": True}
     plant = Plant(tmp_path, config, {"embed_tokens.weight": torch.ones(5, 4)})
     tying = weightscope.open(plant.write()).tying
     assert (tying.tied, tying.evidence) == (evidence == "absent-head", evidence)
@@ -551,7 +601,8 @@ def test_transposed_matrices(plant: Any) -> None:
 # What transformers' class of a type says where a config says nothing, if that changes something.
 CLASS_DEFAULTS = {
     ("kimi_linear", "num_experts"): 256, ("qwen3_moe", "num_local_experts"): 128,
-    ("qwen3_vl_moe_text", "num_local_experts"): 60,
+    ("qwen3_vl_moe_text", "num_local_experts"): 60, ("mellum", "num_local_experts"): 64,
+    ("bailing_hybrid", "num_experts"): 512,
 }  # fmt: skip
 
 

@@ -48,6 +48,9 @@ def test_another_number_of_layers_or_experts(
         # Any number of heads gives these shapes.
         ("llava", "vision_config.num_attention_heads", 8, "config.json contradicts itself: correct that first"),
         ("blip", "vision_config.hidden_size", 40, "fits vision_config.hidden_size = 20; config.json says 40"),
+        # Two kinds of layers have heads of other widths: no layer was pruned.
+        ("gemma4_unified-silent", "text_config.num_attention_heads", 12,
+         "fits text_config.num_attention_heads = 6; config.json says 12"),
         ("swin-pixels", "embed_dim", 16, "fits embed_dim = 8; config.json says 16"),
     ],
 )  # fmt: skip

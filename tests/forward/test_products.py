@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,15 @@ from weightscope.components.weights import MANY, SLAB, Weights, product, product
 from weightscope.pool import converted
 
 TOKENS = [7, 3, 99, 0, 42]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Matrices are cut where one thread computes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -37,7 +46,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 @pytest.mark.parametrize("columns", [576, 2048])
 @pytest.mark.parametrize("biased", [False, True])
 def test_a_product_is_torch_s(vectors: int, columns: int, biased: bool, whole: list[Any]) -> None:
-    rows = 2 * SLAB * torch.get_num_threads() // columns + 75
+    rows = 2 * SLAB // columns + 75
     x, matrix = torch.randn(vectors, columns), torch.randn(rows, columns).bfloat16()
     bias = torch.randn(rows) if biased else None
     expected = torch.nn.functional.linear(x, matrix.float(), bias)
@@ -56,6 +65,14 @@ def test_other_matrices_are_not_cut(matrix: torch.Tensor, monkeypatch: pytest.Mo
     x = torch.randn(3, 40)
     torch.testing.assert_close(product(x, matrix), torch.nn.functional.linear(x, matrix.float()))
     assert len(whole) == (matrix.dtype is torch.bfloat16)
+
+
+def test_several_threads_do_not_meet_at_each_slab(monkeypatch: pytest.MonkeyPatch, whole: list[Any]) -> None:
+    monkeypatch.setattr(weights, "SLAB", 40)
+    torch.set_num_threads(2)
+    x, matrix = torch.randn(3, 40), torch.randn(9, 40).bfloat16()
+    torch.testing.assert_close(product(x, matrix), x @ matrix.float().T)
+    assert len(whole) == 1
 
 
 @pytest.mark.parametrize("vectors", [3, MANY])

@@ -11,6 +11,7 @@ from weightscope.analyses.glance import GLANCE, Rule
 from weightscope.analyses.rules.config import contradictory_sizes, generation_settings, special_tokens
 from weightscope.analyses.rules.dtypes import strange_dtypes
 from weightscope.analyses.rules.index import absent_index, extra_shards, wrong_places, wrong_totals
+from weightscope.analyses.rules.spellings import contradicting_names
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.tokenizer import tokenizer_end, tokenizer_size
 from weightscope.analyses.rules.unread import unread_keys
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     tokenizer_size,
     tokenizer_end,
     unread_keys,
+    contradicting_names,
 )
 UNSETTLING = {"missing-tensor", "unexpected-tensor", "shape-mismatch", "index-mismatch", "quantization-mismatch"}
 # Rules that opening the checkpoint applies: names given twice, shards, headers, pickles, paths, the config's own form.

@@ -8,8 +8,7 @@ import msgspec
 class Widths(msgspec.Struct, frozen=True, kw_only=True):
     """How many elements of the computation's type one element takes.
 
-    That is of float32, of the experts' shares, of what the weight of a root-mean-square norm multiplies, of what a
-    layer norm keeps of each element that enters it, and of what enters a router (0: the same as enters the experts).
+    That is of float32, of the experts' shares, and of what enters a router (0: the same as enters the experts).
     `scores` are how many copies of a score live at once where they are materialized, and `kept_scores` while
     the rest of the layer computes; both are 0 where a kernel keeps none.
     `left` are how many vectors of the model's width the first half of a layer leaves alive while the second computes.
@@ -17,8 +16,6 @@ class Widths(msgspec.Struct, frozen=True, kw_only=True):
 
     float32: int = 1
     shares: int = 1
-    normed: int = 1
-    layer_norm: int = 1
     router: int = 0
     scores: int = 0
     kept_scores: int = 0

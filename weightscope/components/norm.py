@@ -25,7 +25,8 @@ class RMSNorm(Component, frozen=True, kw_only=True):
     """x / rms(x) · (offset + w), over the last dimension (Zhang & Sennrich 2019); Gemma's offset is 1.
 
     One that is not `weighted` only scales (the values of Gemma 3n); an `optional` one need not be stored. `leaf` is the
-    name of w (Transformer Engine keeps it beside the next matrix).
+    name of w (Transformer Engine keeps it beside the next matrix). In transformers' module of a `wide` one w multiplies
+    in float32, as it does where there is an offset.
     """
 
     name: str
@@ -36,6 +37,7 @@ class RMSNorm(Component, frozen=True, kw_only=True):
     weighted: bool = True
     optional: bool = False
     leaf: str = "weight"
+    wide: bool = False
     word: ClassVar[str] = "rms_norm"
 
     @property
@@ -56,7 +58,7 @@ class RMSNorm(Component, frozen=True, kw_only=True):
 
     def live(self, widths: Widths) -> tuple[Live, ...]:
         """What enters, in float32, and the same normed; what leaves beside both where the weight multiplies there."""
-        leaves = 1 if self.weighted and widths.normed > 1 else 0
+        leaves = 1 if self.wide and widths.float32 > 1 else 0
         return (Live(elements=int(self.size) * (2 * widths.float32 + leaves)),)
 
     def saves(self, step: Step) -> int:
@@ -72,7 +74,7 @@ class RMSNorm(Component, frozen=True, kw_only=True):
         """How many elements of each are kept for the weight's gradient."""
         if not self.weighted or not step.trains(self, self.role):
             return 0
-        return step.widths.float32 if self.offset else step.widths.normed
+        return step.widths.float32 if self.offset or self.wide else 1
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]; the mean of squares is taken in float32."""
@@ -91,7 +93,7 @@ class LayerNorm(Component, frozen=True, kw_only=True):
 
     One that is not `weighted` has neither w nor b (OLMo). `heads` is how many vectors there are side by side, each
     with a weight of its own (Cohere's queries and keys). `leaves` are the names of w and b (TensorFlow's are gamma and
-    beta).
+    beta). Of each element that enters, transformers' module makes `wide` of float32; 0 where torch's kernel does all.
     """
 
     name: str
@@ -103,6 +105,7 @@ class LayerNorm(Component, frozen=True, kw_only=True):
     offset: float = 0.0
     heads: Size | None = None
     leaves: tuple[str, str] = ("weight", "bias")
+    wide: int = 0
     word: ClassVar[str] = "layer_norm"
 
     @property
@@ -128,12 +131,19 @@ class LayerNorm(Component, frozen=True, kw_only=True):
         return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"} if self.weighted else {}
 
     def saves(self, step: Step) -> int:
-        """What is made of what enters."""
-        return int(self.size) * step.widths.layer_norm if step.leaves(self, self.role) else 0
+        """What is made of what enters; where that is several vectors, one is for the weight."""
+        if not step.leaves(self, self.role):
+            return 0
+        frozen = self.wide > 1 and not step.trains(self, self.role)
+        return int(self.size) * (self._made(step.widths) - (step.widths.float32 if frozen else 0))
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradient of what leaves, and one of each that was made of what enters."""
-        return (Moment(elements=int(self.size) * (step.widths.layer_norm + 1)),)
+        return (Moment(elements=int(self.size) * (self._made(step.widths) + 1)),)
+
+    def _made(self, widths: Widths) -> int:
+        """How many elements are made of each that enters."""
+        return self.wide * widths.float32 if self.wide else 1
 
     def forward(self, x: torch.Tensor, at: At) -> torch.Tensor:
         """[…, size]."""

@@ -10,7 +10,7 @@ from weightscope.pool import converted, empty
 if TYPE_CHECKING:
     import torch
 
-# Elements converted at a time by each thread: as float32 they take 1 MB and stay in the cache of its core.
+# Elements converted at a time: as float32 they take 1 MB and stay in the cache of a core.
 SLAB = 1 << 18
 # From so many vectors on, a product takes longer than the conversion of its matrix, and large products are the best.
 MANY = 16
@@ -73,15 +73,18 @@ def product_into(out: torch.Tensor, x: torch.Tensor, matrix: torch.Tensor) -> No
 
 
 def _by_slabs(x: torch.Tensor, matrix: torch.Tensor) -> bool:
-    """Whether a few vectors meet a large matrix of another type, whose rows lie one after another in memory."""
+    """Whether a few vectors meet a large matrix of another type, whose rows lie one after another in memory.
+
+    Several threads would wait for each other at every slab: on a busy machine four times as long as they compute.
+    """
+    import torch
+
     if matrix.dtype is x.dtype or matrix.device.type != "cpu" or matrix.ndim != 2 or matrix.stride(1) != 1:
         return False
     rows, columns = matrix.shape
-    return x.numel() < MANY * columns and rows > _slab_rows(columns)
+    return x.numel() < MANY * columns and rows > _slab_rows(columns) and torch.get_num_threads() == 1
 
 
 def _slab_rows(columns: int) -> int:
     """A power of 2: kernels take rows in such numbers, so no sum is in another order than in one product of all."""
-    import torch
-
-    return 1 << max(SLAB * torch.get_num_threads() // max(columns, 1), 1).bit_length() - 1
+    return 1 << max(SLAB // max(columns, 1), 1).bit_length() - 1

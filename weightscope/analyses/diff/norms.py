@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from weightscope.analyses.diff.floats import units
 from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.result import WeightDiff
-from weightscope.analyses.held.holdings import FLOATS, Held
+from weightscope.analyses.held.holdings import Held
 from weightscope.checkpoint.array_types import numpy_dtype
+from weightscope.checkpoint.dtypes import FLOATS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,9 @@ import msgspec
 from weightscope.analyses.diff.floats import is_float, units
 from weightscope.analyses.diff.result import WeightDiff
 from weightscope.analyses.diff.sides import Reader
-from weightscope.analyses.held.holdings import FLOATS, Held
+from weightscope.analyses.held.holdings import Held
 from weightscope.checkpoint.array_types import numpy_dtype
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _is_of_rounded(a: Held, b: Held, sums: Sums) -> bool:
     """Whether a weight is as far off as the rounding of what it is computed from leaves it."""
     import numpy as np
 
-    if not a.combined or a.dtype == b.dtype or not {a.dtype, b.dtype} <= {*FLOATS} or sums.relative is None:
+    if not a.combined or a.dtype == b.dtype or not {a.dtype, b.dtype} <= FLOATS or sums.relative is None:
         return False
     return sums.relative <= max(float(units(np.ones(1), numpy_dtype(one.dtype, Path()))[0]) for one in (a, b))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from weightscope.analyses.held.places import Place, places
-from weightscope.checkpoint.dtypes import BLOCKS
+from weightscope.checkpoint.dtypes import BLOCKS, FLOATS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
@@ -39,10 +39,6 @@ class Reading(Rows, Protocol):
     def has(self, name: str) -> bool:
         """Whether the checkpoint holds it."""
         ...
-
-
-# Types that hold a weight as it is: a scheme over one of these only turns it, or names it otherwise.
-FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightscope.components.live import Widths
-from weightscope.config import LANGUAGE, Config
+from weightscope.config import FLAT, LANGUAGE, Config
 
 # Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
 WIDE_SHARES = frozenset(
@@ -15,14 +15,10 @@ WIDE_SHARES = frozenset(
         "hy_v3", "minimax_m2", "mixtral", "solar_open",
     }
 )  # fmt: skip
-# Their norms multiply by the weight in float32.
-WIDE_NORMS = frozenset({"afmoe", "helium", "olmo2", "olmo3"})
 # Their routers get what enters in float32.
 WIDE_ROUTERS = frozenset({"deepseek_v3", "dots1", "ernie4_5_moe", "glm4_moe", "glm4_moe_lite", "solar_open"})
 # In their mixtures the shared experts compute before the others.
 SHARED_FIRST = frozenset({"ernie4_5_moe", "hunyuan_v1_moe"})
-# How many elements of float32 their layer norms keep of each that enters; those of others keep what enters.
-LAYER_NORMS = {"cohere": 3, "cohere2": 3, "olmo": 1}
 # How many copies of a score their attention holds at once, in float32 and in bfloat16, and how many while the rest of
 # the layer computes. It goes by no kernel, because of capped scores, sinks or biases, or because the modules are older
 # than kernels; these keep the shares of the layer before, too. Torch makes Falcon's where one key serves all heads.
@@ -61,8 +57,6 @@ STEPS = frozenset(
         "starcoder2", "youtu",
     }
 )  # fmt: skip
-# Older configs of Qwen's have no part of their own for the text.
-FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 
 def widths_of(model_type: str, float32: int) -> Widths:
@@ -71,8 +65,6 @@ def widths_of(model_type: str, float32: int) -> Widths:
     return Widths(
         float32=float32,
         shares=float32 if model_type in WIDE_SHARES else 1,
-        normed=float32 if model_type in WIDE_NORMS else 1,
-        layer_norm=LAYER_NORMS[model_type] * float32 if model_type in LAYER_NORMS else 1,
         router=float32 if model_type in WIDE_ROUTERS and float32 > 1 else 0,
         scores=wide if float32 > 1 else narrow,
         kept_scores=kept,

@@ -27,6 +27,8 @@ from weightscope.storage.base import Kind
 TABLES = frozenset({Section.EMBEDDING, Section.HEAD})
 # What one would save is told for so many devices, where it is asked for one.
 USUAL_DEVICES = 8
+# What the words of bitsandbytes' 4 bits begin with.
+FOUR_BITS = ("bitsandbytes, nf4", "bitsandbytes, fp4")
 
 
 class TrainingPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +144,11 @@ def _activations(
         learned = learning(declaration.tree, plan, whole, hits.matrices, tied=declaration.tied)
     except NotImplementedByWeightscope as error:
         return None, error.what
+    is_quantized = any(map(_is_quantized, loaded.groups))
+    covered = declaration.covered
+    words = loaded.words or (covered[0].scheme.words if covered else "")
+    if is_quantized and not words.startswith(FOUR_BITS):
+        return None, "a training step beside quantized weights was measured for 4 bits of bitsandbytes alone"
     size = PRECISIONS[recipe.precision].weights
     computing = Computing(
         tokens=sizing.batch * sizing.context,
@@ -149,7 +156,7 @@ def _activations(
         size=size,
         # PEFT keeps adapters in float32 beside weights of two bytes, as masters are kept.
         adapter_size=4 if recipe.precision == "mixed" else size,
-        quantized=any(map(_is_quantized, loaded.groups)),
+        quantized=is_quantized,
     )
     return step_activations(declaration, learned, computing)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from weightscope.analyses.held.holdings import Held
-from weightscope.analyses.rules.role_weights import RoleWeights, tensors_of
+from weightscope.analyses.rules.role_weights import RoleWeights, squares, tensors_of
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.swapped_gates import swapped_gates
 from weightscope.analyses.rules.transposed import transposed
@@ -126,7 +126,7 @@ def _apart(weights: RoleWeights, members: Sequence[Held]) -> float | None:
         heads = held.owner.heads_of(Role(held.role)) if held.owner else 0
         if matrix is None or not heads or matrix.shape[0] % heads or turned % 2:
             continue
-        norms = np.linalg.norm(matrix, axis=1).reshape(heads, -1)[:, :turned]
+        norms = np.sqrt(squares(matrix, 1)).reshape(heads, -1)[:, :turned]
         if norms.shape[1] < turned or not norms.all():
             continue
         logs = np.log(norms)
@@ -164,10 +164,10 @@ def _chance(weights: RoleWeights, held: Held) -> tuple[float, float] | None:
     matrix = weights.values(held)
     if matrix is None or min(matrix.shape) < 32 or not matrix.std():
         return None
-    norms = np.linalg.norm(matrix, axis=1)
+    norms = np.sqrt(squares(matrix, 1))
     uneven = float(norms.std() / norms.mean() * math.sqrt(2 * matrix.shape[1]))
-    squares = np.square(matrix - matrix.mean())
-    return uneven, float(np.square(squares).mean() / np.square(squares.mean()))
+    centred = np.square(matrix - matrix.mean())
+    return uneven, float(np.square(centred).mean() / np.square(centred.mean()))
 
 
 def _has_torch() -> bool:

@@ -81,6 +81,11 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
 
         beside = {*leftovers(subject)}
         names = [name for name in names if name not in beside and not is_activation(name)]
+    if names:
+        from weightscope.analyses.rules.caches import cache_scales
+
+        scales = cache_scales(subject)
+        names = [name for name in names if name not in scales]
     titles = summed(names)
     if titles:
         yield Finding(

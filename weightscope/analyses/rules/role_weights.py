@@ -75,6 +75,14 @@ def spread(items: Sequence[T], most: int) -> Sequence[T]:
     return items[:: max(1, len(items) // most)][:most]
 
 
+def squares(matrix: np.ndarray[Any, Any], axis: int) -> np.ndarray[Any, Any]:
+    """Sums of squares along an axis of a matrix, without another of its size in memory."""
+    import numpy as np
+
+    sums: np.ndarray[Any, Any] = np.einsum("ij,ij->i" if axis else "ij,ij->j", matrix, matrix)
+    return sums
+
+
 def block_of(held: Held) -> str:
     """The layer that a weight is in, as its address has it: `layers.3` of `layers.3.attention.q_proj`."""
     return held.address.rpartition(".")[0].rpartition(".")[0]

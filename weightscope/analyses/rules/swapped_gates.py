@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.held.holdings import Held
-from weightscope.analyses.rules.role_weights import RoleWeights, block_of, spread, tensors_of
+from weightscope.analyses.rules.role_weights import RoleWeights, block_of, spread, squares, tensors_of
 from weightscope.components.feed_forward.experts import StackedExperts
 from weightscope.components.feed_forward.mlp import GatedMLP
 from weightscope.findings import Finding
@@ -71,7 +71,7 @@ def _common(matrix: np.ndarray[Any, Any]) -> float:
     """The squared length of the sum of the rows, each made 1 long, over that of random rows."""
     import numpy as np
 
-    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    lengths = np.sqrt(squares(matrix, 1))
     there = lengths > 0
     whole = (1 / lengths[there]) @ matrix[there]
     return float(whole @ whole) / max(int(there.sum()), 1)

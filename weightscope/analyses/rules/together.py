@@ -9,6 +9,7 @@ from weightscope.analyses.rules.subject import some
 from weightscope.analyses.rules.truths import Wrong
 from weightscope.findings import Finding
 from weightscope.ranges import summed
+from weightscope.sizes import Shape
 
 GATHERED = "saved before the weights were gathered: save again from all processes, or convert the training checkpoint"
 PRUNED = "config.json has one width for all layers: load the model with the tool that pruned it"
@@ -36,10 +37,11 @@ def tell_together(wrong: list[Wrong]) -> Iterator[tuple[Finding, list[Wrong]]]:
 
 def _is_pruned(wrong: list[Wrong]) -> bool:
     """Whether several kinds of tensors are narrower than the config says, by other numbers in other layers."""
-    shapes: dict[str, set[tuple[int, ...]]] = {}
+    # Layers of another kind may have other widths by the config.
+    shapes: dict[tuple[str, Shape], set[tuple[int, ...]]] = {}
     for item in wrong:
-        shapes.setdefault(item.group.template, set()).add(item.shape)
         expected = item.group.shape or ()
+        shapes.setdefault((item.group.template, expected), set()).add(item.shape)
         if len(item.shape) != len(expected) or any(
             size > most for size, most in zip(item.shape, expected, strict=True)
         ):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weightscope.analyses.held.holdings import Held
-from weightscope.analyses.rules.role_weights import RoleWeights, block_of, spread, tensors_of
+from weightscope.analyses.rules.role_weights import RoleWeights, block_of, spread, squares, tensors_of
 from weightscope.findings import Finding
 
 if TYPE_CHECKING:
@@ -80,6 +80,5 @@ def _sizes(matrix: np.ndarray[Any, Any], summed_over: int) -> np.ndarray[Any, An
     """Logarithms of the lengths of rows or columns."""
     import numpy as np
 
-    squares: np.ndarray[Any, Any] = np.square(matrix).sum(axis=summed_over)
-    sizes: np.ndarray[Any, Any] = np.log(np.maximum(squares, 1e-30)) / 2
+    sizes: np.ndarray[Any, Any] = np.log(np.maximum(squares(matrix, summed_over), 1e-30)) / 2
     return sizes

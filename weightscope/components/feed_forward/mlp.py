@@ -125,7 +125,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         return (
             Moment(elements=3 * inner - product),
             Moment(elements=inner, weight=made),
-            *_adapted(self, step, product),
+            *_adapted(self, step, inner + product),
             *(Moment(elements=moment.elements - product) for moment in normed),
         )
 
@@ -253,7 +253,8 @@ class MLP(Component, frozen=True, kw_only=True):
         inner, product = int(self.inner), self._product(step)
         steps = Moment(elements=inner * GRADIENTS.get(self.activation, 2) - product)
         made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
-        return (steps, Moment(elements=inner, weight=made), *_adapted(self, step, product))
+        later = inner * (SAVED.get(self.activation, 2) - 1) + product
+        return (steps, Moment(elements=inner, weight=made), *_adapted(self, step, later))
 
     def _product(self, step: Step) -> int:
         """Elements that are kept of what enters down_proj."""
@@ -282,8 +283,8 @@ class MLP(Component, frozen=True, kw_only=True):
         return f"{self.norm.word}({made})" if self.norm else made
 
 
-def _adapted(mlp: GatedMLP | MLP, step: Step, product: int) -> Iterator[Moment]:
-    """While adapters' answers are added, which is computed again under checkpointing; `product` is kept later.
+def _adapted(mlp: GatedMLP | MLP, step: Step, later: int) -> Iterator[Moment]:
+    """While adapters' answers are added, which is computed again under checkpointing; `later` is kept after up.
 
     The layer's stream, what enters the MLP, and the gradients of what leaves it live beside them.
     """
@@ -292,8 +293,8 @@ def _adapted(mlp: GatedMLP | MLP, step: Step, product: int) -> Iterator[Moment]:
     if step.rank(mlp, (Role.UP_PROJ,)):
         # Where gate and up are one matrix, the gate is not activated yet.
         fused = _is_fused(mlp)
-        made = step.adding(2 * inner) - 3 * inner if fused else step.adding(inner) - inner
-        yield Moment(elements=beside + made - product)
+        made = step.adding(2 * inner) - 2 * inner if fused else step.adding(inner)
+        yield Moment(elements=beside + made - later)
     if step.rank(mlp, (Role.DOWN_PROJ,)):
         plain = inner * width if step.quantized else 0
         yield Moment(elements=beside + width + (inner if step.adapter > 1 else 0), weight=plain)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from weightscope.components.base import Component, Conflict, Repeat
 from weightscope.components.feed_forward.experts import (
@@ -17,11 +16,11 @@ from weightscope.components.feed_forward.experts import (
     add_experts,
     more_than_there_are,
 )
+from weightscope.components.feed_forward.kept import entering, moments, saved
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.live import Live
 from weightscope.components.running import At, linear
-from weightscope.components.step import ALL, NOTHING, Moment
 from weightscope.components.walk import needed
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from weightscope.components.live import Widths
     from weightscope.components.state import State
-    from weightscope.components.step import Step
+    from weightscope.components.step import Moment, Step
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,56 +175,13 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         return (Live(elements=int(self.width) * (2 if self.shared else 1) + routed),)
 
     def saves(self, step: Step) -> int | None:
-        """For each chosen expert its input, what it makes of it, and its output; what routes, and shared experts."""
-        width = int(self.latent or self.width)
-        shared = self.shared.saves(step) if self.shared else 0
-        each = self.expert.saves(self._of_experts(step))
-        if shared is None or each is None:
-            return None
-        given = width if step.past(self).flows else 0
-        routes = step.leaves(self, Role.ROUTER)
-        router = 2 * step.widths.float32 * int(self.choices) if routes else 0
-        if step.trains(self, Role.ROUTER):
-            router += step.widths.router * int(self.width)
-        gated = int(self.width) if self.shared_gate and step.flows else 0
-        # Shared experts and the router keep what enters the mixture, once.
-        once = min(self.shared.entering(step) if self.shared else 0, self.entering(step))
-        return self.entering(step) + int(self.chosen) * (given + each) + router + shared - once + gated
+        return saved(self, step)
 
     def entering(self, step: Step) -> int:
-        shared = self.shared.entering(step) if self.shared else 0
-        return max(shared, 0 if step.widths.router else step.entering(self, Role.ROUTER))
-
-    def _of_experts(self, step: Step) -> Step:
-        """The step as it reaches the routed experts, which are trained together or not at all."""
-        experts = (child for child in self.children() if child not in (self.shared, self.by_token))
-        return replace(step, learned=ALL if any(map(step.reaches, experts)) else NOTHING)
+        return entering(self, step)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
-        """Three gradients of what experts gave; that of their products beside all down_proj's; what entered them."""
-        width, inner, chosen = int(self.latent or self.width), int(self.expert.inner), int(self.chosen)
-        of_experts = self._of_experts(step)
-        matrix = int(self.experts) * inner * width if of_experts.learned.whole else 0
-        entering = 2 if isinstance(self.expert, GatedMLP) else 1
-        # Two gradients of what entered, when all is free that experts made of it.
-        entered = width + entering * inner - (width + 2 * entering * inner)
-        # Shared experts without a gate mostly come last, so the backward pass goes through them first.
-        last = None if self.shared_gate or step.shared_first else self.shared
-        freed = (last.saves(step) or 0) - last.entering(step) if last else 0
-        # What experts gave is free when the backward pass is within them.
-        within = max(moment.elements for moment in self.expert.backward(of_experts)) - width
-        # What they gave times its share, and the same in order or its gradient; where a share is wide, cast before.
-        # The layer's stream and what enters live beside them.
-        shares = step.widths.shares
-        copies = (2 if shares == 1 else 3) * shares + (0 if of_experts.learned.whole else 1)
-        return (
-            Moment(elements=2 * int(self.width) + chosen * width * copies - freed),
-            Moment(elements=chosen * width * 3 * step.widths.shares - freed),
-            Moment(elements=chosen * within - freed),
-            Moment(elements=chosen * inner - freed, weight=matrix),
-            Moment(elements=chosen * entered - freed, weight=entering * matrix),
-            *(self.shared.backward(step) if self.shared else ()),
-        )
+        return moments(self, step)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""

@@ -26,7 +26,7 @@ def post_norm_block(
 
     `attended` is the first norm's name on disk. All queries together are normed, and all keys.
     """
-    norm, bias = rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    norm, bias = rms_norms(config["rms_norm_eps"], wide=True), config["attention_bias"]
     return Block(
         input_norm=None,
         attention=self_attention(

@@ -28,7 +28,7 @@ COMPUTED = {"score_func": "sigmoid", "route_norm": True, "n_group": 1}
 @family("afmoe", roots=PLACED_ROOTS, defaults=AFMOE)
 def afmoe(config: Config, root: str) -> CausalLM:
     """Only layers with a window rotate; with muP the embedding is multiplied by the root of its width."""
-    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"], wide=True), spelling(root)
     kinds = layer_types(config, lambda i: SLIDING if (i + 1) % config["global_attn_every_n_layers"] else FULL)
     rope, bias, inner = rotary(config, s.head_dim), config["attention_bias"], config["moe_intermediate_size"]
     projections = (*four_projections(qkv_bias=bias, o_bias=bias), Linear("gate_proj", Role.ATTENTION_GATE))

@@ -14,9 +14,9 @@ from weightscope.roles import Role
 def cohere(config: Config, root: str) -> CausalLM:
     """`use_qk_norm` puts a norm of its own on each head's query and key; no norm has a bias."""
     s, eps, bias = Dims.of(config), config["layer_norm_eps"], config["attention_bias"]
-    norm = layer_norms(eps, bias=False)
+    norm = layer_norms(eps, bias=False, wide=3)
     q, k = (
-        LayerNorm(name=name, role=role, size=s.head_dim, eps=eps, bias=False, heads=count)
+        LayerNorm(name=name, role=role, size=s.head_dim, eps=eps, bias=False, heads=count, wide=3)
         for name, role, count in (("q_norm", Role.Q_NORM, s.heads.count), ("k_norm", Role.K_NORM, s.heads.keys))
     )
     block = Block(

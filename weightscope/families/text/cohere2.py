@@ -17,7 +17,7 @@ COHERE2 = COHERE | {
 @family("cohere2", roots=("model", ""), defaults=COHERE2)
 def cohere2(config: Config, root: str) -> CausalLM:
     """Attention beside the MLP, after one layer norm without bias."""
-    s, norm, bias = Dims.of(config), layer_norms(config["layer_norm_eps"], bias=False), config["attention_bias"]
+    s, norm, bias = Dims.of(config), layer_norms(config["layer_norm_eps"], bias=False, wide=3), config["attention_bias"]
     rope, every = rotary(config, s.head_dim, interleaved=True, steps="converted"), config["sliding_window_pattern"]
     kinds = layer_types(config, lambda i: SLIDING if (i + 1) % every else FULL)
 

@@ -13,11 +13,12 @@ from weightscope.families.registry import family
 from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
 from weightscope.roles import Role
 
-ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}
-KIMI_K2 = DEEPSEEK | {"num_nextn_predict_layers": Nullable(int, 0)}
+ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_nextn_predict_layers": "num_mtp_layers"}
+DEEPSEEK_V3 = DEEPSEEK | {"num_mtp_layers": Nullable(int, 1)}
+KIMI_K2 = DEEPSEEK | {"num_mtp_layers": Nullable(int, 0)}
 
 
-@family("deepseek_v3", roots=LATENT_ROOTS, defaults=DEEPSEEK, attribute_map=ATTRIBUTES)
+@family("deepseek_v3", roots=LATENT_ROOTS, defaults=DEEPSEEK_V3, attribute_map=ATTRIBUTES)
 @family("kimi_k2", roots=LATENT_ROOTS, defaults=KIMI_K2, attribute_map=ATTRIBUTES)
 def deepseek_v3(config: Config, root: str) -> CausalLM:
     """Layers beyond `num_hidden_layers` predict further tokens ahead; Kimi K2 publishes none."""

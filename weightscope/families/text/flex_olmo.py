@@ -20,7 +20,7 @@ FLEX_OLMO = LLAMA | {
 @family("flex_olmo", roots=ROOTS, defaults=FLEX_OLMO, attribute_map={"num_local_experts": "num_experts"})
 def flex_olmo(config: Config, root: str) -> CausalLM:
     """Norms after each half and none before."""
-    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
+    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"], wide=True), spelling(root)
     mixture = MixtureOfExperts(
         name="mlp",
         width=s.width,

@@ -17,9 +17,9 @@ GLM4_MOE = LLAMA | {
     "partial_rotary_factor": 0.5, "moe_intermediate_size": 1408, "num_experts_per_tok": 8,
     "n_shared_experts": Nullable(int, 1), "n_routed_experts": 128, "routed_scaling_factor": 1.0,
     "n_group": Nullable(int, 1), "topk_group": Nullable(int, 1), "first_k_dense_replace": 1, "norm_topk_prob": True,
-    "use_qk_norm": False, "num_nextn_predict_layers": Nullable(int, 1),
+    "use_qk_norm": False, "num_mtp_layers": Nullable(int, 1),
 }  # fmt: skip
-ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}
+ATTRIBUTES = {"num_local_experts": "n_routed_experts", "num_nextn_predict_layers": "num_mtp_layers"}
 
 
 @family("glm4_moe", roots=ROOTS, defaults=GLM4_MOE, attribute_map=ATTRIBUTES)

@@ -17,7 +17,7 @@ HELIUM = LLAMA | {
 @family("helium", roots=("model", ""), defaults=HELIUM)
 def helium(config: Config, root: str) -> CausalLM:
     """`attention_bias` is for queries, keys and values alone; the class's o_proj is as wide as it is high."""
-    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"], wide=True)
     if s.queries != s.width:
         raise config.error(f"num_attention_heads · head_dim is {s.queries:,}, and must be hidden_size, {s.width:,}")
     attention = self_attention(

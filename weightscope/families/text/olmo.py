@@ -13,7 +13,7 @@ OLMO = LLAMA | {"vocab_size": 50304, "clip_qkv": Nullable(float)}
 @family("olmo", roots=("model", ""), defaults=OLMO)
 def olmo(config: Config, root: str) -> CausalLM:
     """Norms without weights, and queries, keys and values within `clip_qkv`."""
-    s, norm, bias = Dims.of(config), layer_norms(1e-5, weighted=False), config["attention_bias"]
+    s, norm, bias = Dims.of(config), layer_norms(1e-5, weighted=False, wide=1), config["attention_bias"]
     attention = self_attention(
         s,
         four_projections(qkv_bias=bias, o_bias=bias),

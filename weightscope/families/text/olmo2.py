@@ -16,7 +16,7 @@ OLMO3 = OLMO2 | {"sliding_window": Nullable(int, 4096), "layer_types": Nullable(
 @family("olmo2", roots=("model", ""), defaults=OLMO2)
 def olmo2(config: Config, root: str) -> CausalLM:
     """Norms after each half and none before."""
-    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"], wide=True)
     block = post_norm_block(config, s, positions=rotary(config, s.head_dim, steps="float32"), sees=visible(config))
     return causal_lm(config, root, lambda _: block, final_norm=norm("norm", Role.FINAL_NORM, s.width))
 
@@ -24,7 +24,7 @@ def olmo2(config: Config, root: str) -> CausalLM:
 @family("olmo3", roots=("model", ""), defaults=OLMO3)
 def olmo3(config: Config, root: str) -> CausalLM:
     """Three layers with a window, then one without, which alone has a scaled rotation."""
-    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"])
+    s, norm = Dims.of(config), rms_norms(config["rms_norm_eps"], wide=True)
     kinds = layer_types(config, lambda i: SLIDING if (i + 1) % 4 else FULL)
 
     def layer(i: int) -> Block:
