@@ -100,7 +100,8 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
     if state is None or memory.total is None or memory.training:
         return
     yield from state_facts(state, exact=exact)
-    sequences, tokens = words.plural(asked.batch, "sequence"), words.plural(asked.context, "token")
+    sequences = words.plural(asked.batch, "sequence")
+    tokens = words.plural(asked.context, "token")
     logical = f"{words.size(state.total.logical, exact=exact)} for {sequences} of {tokens}"
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
     reserved = f"{words.size(state.total.reserved, exact=exact)} in pages of {state.page_size}"

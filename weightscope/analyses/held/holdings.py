@@ -77,6 +77,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         return self.scheme is not None or self.combined
 
     @property
+    def is_taken_apart(self) -> bool:
+        """Whether it is a part of a tensor, or a tensor in another order, and has to be read to be digested."""
+        return not self.direct and not self.is_as_stored
+
+    @property
     def is_activation_scale(self) -> bool:
         """Whether it is no weight, but a scale of activations or of a cache."""
         return not self.role and is_activation(self.names[0])

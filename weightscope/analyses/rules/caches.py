@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from weightscope.analyses.rules.subject import Subject
+from weightscope.quantization.common.marks import CACHES
 from weightscope.roles import Section
 
-LEAVES = frozenset({"k_scale", "v_scale", "q_scale", "kv_scale", "prob_output_scale"})
 # The module inside of an attention that has the cache in vLLM.
 INNER = ".attn"
 
@@ -13,7 +13,7 @@ INNER = ".attn"
 def cache_scales(subject: Subject) -> set[str]:
     """Names of such scales, of attentions that the model has: `self_attn.k_scale`, `self_attn.k_proj.k_scale`."""
     strays = {*subject.inventory.unrecognized}
-    places = {name: name.rpartition(".")[0] for name in strays if name.rpartition(".")[2] in LEAVES}
+    places = {name: name.rpartition(".")[0] for name in strays if name.endswith(tuple(CACHES))}
     if not places:
         return set()
     matrices = [
