@@ -224,7 +224,8 @@ class _Estimate(NamedTuple):
         """Elements while the backward pass is in a layer: what it keeps up to the part that computes, and gradients."""
         if not layer.is_passed_back:
             return 0
-        parts = [(part, reached, part.saves(reached) or 0) for part, reached in layer.block.passing(layer.step)]
+        children = layer.block.reached_children(layer.step)
+        parts = [(part, reached, part.saves(reached) or 0) for part, reached in children]
         # A layer may keep less than its parts: what enters two of them.
         held = (layer.kept or 0) - sum(kept for _, _, kept in parts)
         most = 0

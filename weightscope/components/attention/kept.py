@@ -69,7 +69,7 @@ def _leaving(attention: Attention, step: Step) -> int:
     # Queries that were put together lie in another order, and what the heads put out is copied back.
     copied = _is_put_together(attention) or attention.placing.turned_part(int(attention.heads.size)) is not None
     if copied or attention.gated or attention.out_norm or step.widths.scores:
-        kept += step.entering(attention, Role.O_PROJ)
+        kept += step.input_of(attention, Role.O_PROJ)
     return kept
 
 
@@ -96,8 +96,8 @@ def moments(attention: Attention, step: Step) -> Iterator[Moment]:
     if makes_all_at_once(attention):
         yield from _entered(attention, step, made)
     if attention.out_norm:
-        entering = step.entering(attention, Role.O_PROJ) + step.adapting(attention, Role.O_PROJ)
-        yield from (Moment(elements=moment.elements - entering) for moment in attention.out_norm.backward(step))
+        freed = step.kept_before(attention, Role.O_PROJ)
+        yield from (Moment(elements=moment.elements - freed) for moment in attention.out_norm.backward(step))
 
 
 def _entered(attention: Attention, step: Step, made: int) -> Iterator[Moment]:
