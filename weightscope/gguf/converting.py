@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from weightscope.components.walk import Slot
-from weightscope.config import LANGUAGE, Config
+from weightscope.config import FLAT, LANGUAGE, Config
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.families.common.mixtures import STACKED
 from weightscope.families.declaration import Declaration, declare, declare_under
@@ -30,8 +30,6 @@ ALIKE = {
 BY_TYPE = {found.model_type: found for found in (*ARCHITECTURES.values(), *CHOSEN) if isinstance(found, Architecture)}
 # Types whose layers that predict further tokens are written too; of others the converter leaves them out.
 WRITES_AHEAD = frozenset({"glm4_moe", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "exaone_moe"})
-# Older configs of wrappers that have no part of their own for the text.
-FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 
 def known() -> tuple[str, ...]:

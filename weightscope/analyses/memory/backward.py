@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from weightscope.analyses.memory.kept import runnable_in
 from weightscope.analyses.memory.learning import Learning
 from weightscope.analyses.memory.measured import (
     PASSES,
@@ -26,6 +25,7 @@ from weightscope.brief import brief
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
+from weightscope.components.runnable import runnable_in
 from weightscope.components.step import Moment, Step
 from weightscope.components.walk import find
 from weightscope.config import Config

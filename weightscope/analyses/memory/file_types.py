@@ -45,7 +45,7 @@ PLAIN, HALF = "F32", "F16"
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
-    """A tensor of the file, whose layer is None where it stands beside them."""
+    """A tensor of the file; its layer is None if it is in none."""
 
     name: str
     shape: tuple[int, ...]
@@ -59,7 +59,7 @@ def element_types(file_type: str, tensors: Iterable[Tensor], sizes: Sizes) -> di
 
 
 def _typed(file_type: str, tensors: list[Tensor], sizes: Sizes) -> Iterator[tuple[str, str]]:
-    """Each with its type: layers count by the tensors of a kind that came before, or of mixtures by their number."""
+    """Each with its type. Layers are counted by kind, but in MLPs of mixtures they are mostly the layers' numbers."""
     usual = FILE_TYPES[file_type]
     places = [Place.of(tensor.name, len(tensor.shape)) for tensor in tensors]
     values = sum(place.is_values for place in places)

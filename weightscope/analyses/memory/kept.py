@@ -8,9 +8,8 @@ import msgspec
 
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component, Repeat
-from weightscope.components.runnable import Runnable
+from weightscope.components.runnable import Runnable, runnable_in
 from weightscope.components.state import State
-from weightscope.components.walk import find
 from weightscope.errors import NotImplementedByWeightscope
 
 
@@ -34,11 +33,6 @@ def kept_by(tree: Component, model_type: str) -> tuple[Kept, ...]:
     if runnable is None:
         raise _undeclared(model_type)
     return () if runnable.writer is None else tuple(_below(runnable.writer, _Place(), model_type))
-
-
-def runnable_in(tree: Component) -> Runnable | None:
-    """The model in a declaration, which may lie below the name of a wrapper."""
-    return next(find(tree, Runnable), None)
 
 
 def runnable_of(subject: Subject) -> Runnable | None:

@@ -8,7 +8,7 @@ from typing import Any
 from weightscope.analyses.memory.kept import keeps
 from weightscope.components.base import Component
 from weightscope.components.live import Widths
-from weightscope.config import LANGUAGE, Config
+from weightscope.config import FLAT, LANGUAGE, Config
 
 # Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
 WIDE_SHARES = frozenset(
@@ -58,8 +58,6 @@ STEPS = frozenset(
         "solar_open", "stablelm", "starcoder2", "youtu",
     }
 )  # fmt: skip
-# Older configs of Qwen's have no part of their own for the text.
-FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 
 def widths_of(model_type: str, float32: int) -> Widths:

@@ -103,7 +103,7 @@ def token_work(
 
 
 def _prefix_in_gguf(loaded: Loading) -> str:
-    """What the names of the part that writes begin with in a GGUF file, which has no wrappers."""
+    """What the names of the decoder begin with in a GGUF file that has an encoder too; otherwise nothing."""
     decodes = any(group.template.startswith("dec.") for group in loaded.groups)
     return "dec" if decodes else ""
 
