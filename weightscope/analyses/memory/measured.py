@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from weightscope.analyses.memory.kept import keeps
+from weightscope.components.base import Component
 from weightscope.components.live import Widths
 from weightscope.config import FLAT, LANGUAGE, Config
 
@@ -70,6 +72,12 @@ def widths_of(model_type: str, float32: int) -> Widths:
         kept_scores=kept,
         left=LEFT.get(model_type, 0),
     )
+
+
+def unmeasured_recurrence(parts: Iterable[Component]) -> str:
+    """Why there is no estimate for layers with a recurrence; empty where none of the parts has one."""
+    recurrent = next((part for part in parts if keeps(part, "recurrence")), None)
+    return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels" if recurrent else ""
 
 
 def language_part(config: Config | None) -> Mapping[str, Any]:

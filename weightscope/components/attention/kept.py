@@ -72,7 +72,7 @@ def _leaving(attention: Attention, step: Step) -> int:
         # What gates multiply is that copy.
         kept += int(attention.heads.count * attention.heads.value_size)
     if copied or attention.gated or attention.out_norm or step.widths.scores:
-        kept += step.entering(attention, Role.O_PROJ)
+        kept += step.input_of(attention, Role.O_PROJ)
     return kept
 
 
@@ -99,8 +99,8 @@ def moments(attention: Attention, step: Step) -> Iterator[Moment]:
     if makes_all_at_once(attention):
         yield from _entered(attention, step, made)
     if attention.out_norm:
-        entering = step.entering(attention, Role.O_PROJ) + step.adapting(attention, Role.O_PROJ)
-        yield from (Moment(elements=moment.elements - entering) for moment in attention.out_norm.backward(step))
+        freed = step.kept_before(attention, Role.O_PROJ)
+        yield from (Moment(elements=moment.elements - freed) for moment in attention.out_norm.backward(step))
 
 
 def _entered(attention: Attention, step: Step, made: int) -> Iterator[Moment]:

@@ -16,7 +16,7 @@ from weightscope.components.feed_forward.experts import (
     add_experts,
     more_than_there_are,
 )
-from weightscope.components.feed_forward.kept import entering, moments, saved
+from weightscope.components.feed_forward.kept import moments, saved, saved_input
 from weightscope.components.feed_forward.mlp import MLP, GatedMLP
 from weightscope.components.feed_forward.routing import Routing
 from weightscope.components.live import Live
@@ -177,8 +177,8 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
     def saves(self, step: Step) -> int | None:
         return saved(self, step)
 
-    def entering(self, step: Step) -> int:
-        return entering(self, step)
+    def saves_input(self, step: Step) -> int:
+        return saved_input(self, step)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         return moments(self, step)
