@@ -40,6 +40,11 @@ def runnable_of(subject: Subject) -> Runnable | None:
     return runnable_in(subject.declaration.tree) if subject.declaration else None
 
 
+def keeps(part: Component, kind: str) -> bool:
+    """Whether a component itself keeps a state of this kind."""
+    return any(state.kind == kind for state in part.keeps() or ())
+
+
 class _Place(msgspec.Struct, frozen=True):
     """How often what is here is there, in which layers, and whether the main model runs without it."""
 
