@@ -31,10 +31,10 @@ passes: dict[str, Callable[[], object]] = {
     "ours, every stage measured": lambda: ours.forward(tokens, hold=True),
 }
 seconds: dict[str, list[float]] = {name: [] for name in passes}
+# Processor time where only one core is used: what others do beside it then counts less.
+clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 for turn in range(rounds + 2):
     for name, run in passes.items():
-        # Processor time where only one core is used: what others do beside it then counts less.
-        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
         start = clock()
         run()
         if turn >= 2:

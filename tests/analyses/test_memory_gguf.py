@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 import weightscope
+from tests.analyses.configs import opened, published
 from weightscope.analyses.memory import as_gguf
 from weightscope.analyses.memory.as_gguf import AsFile, typed
 from weightscope.analyses.memory.file_types import FILE_TYPES
@@ -81,16 +82,6 @@ REAL = {
 }  # fmt: skip
 
 
-def opened(config: dict[str, Any], directory: Path) -> weightscope.Model:
-    (directory / "config.json").write_text(json.dumps(config))
-    return weightscope.open(directory / "config.json")
-
-
-def published(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((ROOT / "fixtures" / "published" / f"{name}.json").read_text())["config"]
-    return found
-
-
 def laid_out(config: dict[str, Any], *, ahead: bool = False) -> AsFile:
     """As the converter writes it without the quantization, with layers that predict further tokens or without."""
     declaration = declare(Config({key: value for key, value in config.items() if key != "quantization_config"}))
@@ -110,6 +101,17 @@ def types_of(config: dict[str, Any], file_type: str) -> dict[str, str]:
     }
 
 
+def listed(line: str) -> Iterator[tuple[str, str]]:
+    """The matrices of a line such as `blk.{}.attn_v.weight q6_K 0-2 5`, each with its type."""
+    name, dtype, *runs = line.split()
+    if not runs:
+        yield name, dtype
+    for run in runs:
+        first, _, last = run.partition("-")
+        for layer in range(int(first), int(last or first) + 1):
+            yield name.format(layer), dtype
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_each_matrix_has_the_type_that_llama_cpp_lists(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lists are made without an importance matrix, also those of types that need one."""
@@ -121,7 +123,7 @@ def test_each_matrix_has_the_type_that_llama_cpp_lists(name: str, monkeypatch: p
     for section in sections:
         title, *lines = section.strip().splitlines()
         file_type, usual = re.fullmatch(r"\[(\w+)\] (\w+)", title).groups()  # type: ignore[union-attr]
-        others = dict(line.split() for line in lines)
+        others = dict(pair for line in lines for pair in listed(line))
         found = {
             matrix: str(dtype)
             for group in typed(converted_once, file_type)

@@ -9,20 +9,15 @@ from typing import Any
 import pytest
 
 import weightscope
+from tests.analyses.configs import opened, published
 from weightscope.analyses.memory.state import DecodeState
 
 ROOT = Path(__file__).parents[2]
 CASES = json.loads((ROOT / "fixtures" / "vllm" / "reserved.json").read_text())
 
 
-def published(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((ROOT / "fixtures" / "published" / f"{name}.json").read_text())["config"]
-    return found
-
-
 def state_of(config: dict[str, Any], directory: Path, **asked: Any) -> DecodeState:
-    (directory / "config.json").write_text(json.dumps(config))
-    state = weightscope.open(directory / "config.json").memory(kv_dtype="bfloat16", dtype="bfloat16", **asked).state
+    state = opened(config, directory).memory(kv_dtype="bfloat16", dtype="bfloat16", **asked).state
     assert state
     return state
 

@@ -388,6 +388,29 @@ def test_tying_that_differs_between_levels(plant: Any) -> None:
     assert finding.message == "config.json says tie_word_embeddings true, and false in text_config"
 
 
+@pytest.mark.parametrize(
+    ("name", "module", "known"),
+    [
+        ("llama", "model.layers.{}.self_attn.", True),
+        ("llama", "model.layers.{}.self_attn.attn.", True),
+        ("llama", "model.layers.{}.self_attn.k_proj.", True),
+        ("gpt2", "transformer.h.{}.attn.", True),
+        ("llama", "model.layers.{}.mlp.", False),
+        ("llama", "model.layers.7{}.self_attn.", False),
+    ],
+)
+def test_scales_of_caches_beside_plain_weights(name: str, module: str, known: bool, plant: Any) -> None:
+    """vLLM's `maybe_remap_kv_scale_name` takes them under each of these names, whether weights are quantized or not."""
+    model = plant(name)
+    before = weightscope.open(model.write()).parameters.total
+    for layer in range(3):
+        for leaf in ("k_scale", "v_scale"):
+            model.tensors[f"{module.format(layer)}{leaf}"] = torch.ones(1)
+    found = [finding.code for finding in model.findings()]
+    assert found == [] if known else "unexpected-tensor" in found
+    assert weightscope.open(model.path).parameters.total == before
+
+
 def test_a_head_of_fewer_rows_is_not_the_embedding(plant: Any) -> None:
     model = plant("llama-tied")
     model.tensors["lm_head.weight"] = model.tensors["model.embed_tokens.weight"][:50]

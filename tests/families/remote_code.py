@@ -22,7 +22,7 @@ HEADS, KV, WIDTH, INNER = 6, 2, 24, 52
 MHA = LLAMA | {"num_key_value_heads": HEADS}
 BIASED = {"attention_bias": True, "mlp_bias": True}
 # What several published configs have in common with transformers' names.
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 101,
     "hidden_size": WIDTH,
     "intermediate_size": INNER,
@@ -465,5 +465,6 @@ def write(remote: Remote, directory: Path, tensors: State) -> None:
 
 
 from tests.families.remote_eyes import REMOTE_EYES  # noqa: E402 - they are made of what is defined above
+from tests.families.remote_nemotron_nas import NEMOTRON_NAS  # noqa: E402
 
-REMOTE += REMOTE_EYES
+REMOTE += [*REMOTE_EYES, NEMOTRON_NAS]

@@ -120,7 +120,8 @@ def test_logits_of_held_weights_are_the_same(name: str, built: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["qwen-biases", "chatglm2", "internlm2-biases-dynamic", "telechat-7b", "telechat-52b-biases"]
+    "name",
+    ["qwen-biases", "chatglm2", "internlm2-biases-dynamic", "telechat-7b", "telechat-52b-biases", "nemotron-nas"],
 )
 def test_every_tensor_matters(name: str, built: Any, tmp_path: Path) -> None:
     """Each kind of tensor changed in turn, in all layers: the logits must change."""

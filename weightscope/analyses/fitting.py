@@ -9,7 +9,7 @@ from weightscope.families.declaration import Declaration
 from weightscope.roles import Role, Section
 from weightscope.storage.base import Kind
 
-# What wrappers put into names, each with who writes it; those that come before all others are tried first.
+# What wrappers put into names, each with who writes it; `prefixes.py` finds them all in one pattern.
 WRAPPERS = {
     "base_model.model.": "PEFT",
     "_orig_mod.": "torch.compile",
@@ -29,9 +29,14 @@ WITHIN = (
 LM_HEAD = "lm_head.weight"
 
 
+def required_of(declaration: Declaration) -> list[Slot]:
+    """The kinds of tensors that are needed."""
+    return [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
+
+
 def fitting(declaration: Declaration, names: Collection[str]) -> tuple[int, int]:
     """How many of the kinds of tensors that are needed are among these names, and of how many."""
-    required = [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
+    required = required_of(declaration)
     return sum(slot.first_name() in names for slot in required), len(required)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from os.path import commonprefix
 
 from weightscope.analyses.exchanges import Names, Pair, find_exchanges, same_shape
-from weightscope.analyses.fitting import LM_HEAD, may_be_renamed, table_of
+from weightscope.analyses.fitting import LM_HEAD, may_be_renamed, required_of, table_of
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.checkpoint.renaming import Change, Renaming
 from weightscope.components.walk import Slot
@@ -45,7 +45,7 @@ def find_renaming(declaration: Declaration, checkpoint: Checkpoint) -> Renaming 
     stored = checkpoint.names
     if not may_be_renamed(declaration, stored):
         return None
-    required = [slot for slot in declaration.slots if not (slot.stored.optional or slot.auxiliary)]
+    required = required_of(declaration)
     missing = [slot for slot in required if slot.first_name() not in stored]
     declared = {name for slot in declaration.slots for name in slot.names()}
     strays = {name: _WORDS.sub("", name) for name in stored if name not in declared}

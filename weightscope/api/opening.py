@@ -229,8 +229,8 @@ def _under_declared_names(
             bare = rename(checkpoint, Renaming(names=names))
             other = _declare(config, bare, [])
             # Less a word that no wrapper writes, names without a root may be those of any root.
-            if other and (other.root or not cut) and fitting(other, bare.names)[0] > there:
-                basis, there = other, fitting(other, bare.names)[0]
+            if other and (other.root or not cut) and (fits := fitting(other, bare.names)[0]) > there:
+                basis, there = other, fits
     renaming = find_renaming(basis, checkpoint)
     if renaming is None:
         return checkpoint, declaration

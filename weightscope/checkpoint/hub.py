@@ -124,7 +124,7 @@ class HubFolder:
 
     def download(self, name: str, received: Callable[[float], None]) -> Path:
         """A file of any size, in the local cache; `received` is told of bytes, and ends it by raising."""
-        # What huggingface_hub downloads with takes a fifth of the time that a look at headers does.
+        # To import what downloads takes a fifth of the time that a look at headers does.
         from weightscope.checkpoint.hub_file import fetch
 
         entry, repo, commit = self._files[name], self.reference.repo, self.listing.commit

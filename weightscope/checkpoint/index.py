@@ -233,7 +233,7 @@ def _refuse_repeated(content: bytes, places: dict[str, str], path: Path) -> None
         return
     import json
 
-    from weightscope.checkpoint.repeated import RepeatedKeyError, once
+    from weightscope.checkpoint.slow_json import RepeatedKeyError, once
 
     try:
         json.loads(written, object_pairs_hook=once)

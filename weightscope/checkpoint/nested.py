@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from weightscope.checkpoint.candidates import NOT_WEIGHTS, format_by_name
+from weightscope.checkpoint.folder import is_hidden
 
 # A cache of the Hub has them two folders down; more folders than this are not looked into.
 DEPTH, MOST = 3, 1000
@@ -31,7 +32,7 @@ def _within(folder: Path) -> list[Path]:
 
 
 def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+    return path.is_dir() and not path.is_symlink() and not is_hidden(path.name)
 
 
 def _is_weights(name: str) -> bool:

@@ -140,20 +140,23 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     def saves(self, step: Step) -> int | None:
         """How many elements of a token a training step keeps for the backward pass, children included.
 
-        None where it is not said: of what has weights and does not say it.
+        None where that is not known: a component with weights has to say it itself.
         """
         if any(True for _ in self.stored):
             return None
-        return total(child.saves(reached) for child, reached in self.passing(step))
+        return total(child.saves(reached) for child, reached in self.reached_children(step))
 
-    def passing(self, step: Step) -> Iterator[tuple[Component, Step]]:
-        """Each child with the step as it reaches it, in the order of the forward pass: one after the other."""
+    def reached_children(self, step: Step) -> Iterator[tuple[Component, Step]]:
+        """Each child with the step as it reaches it, one after the other, in the order of the forward pass."""
         for child in self.children():
             yield child, step
             step = step.past(child)
 
-    def entering(self, step: Step) -> int:
-        """How many elements of a token a step keeps of what enters, as it is: no copy that is made of it."""
+    def saves_input(self, step: Step) -> int:
+        """How many elements of what `saves` counts are the input itself, not a copy.
+
+        Siblings that read the same input keep it once.
+        """
         del step
         return 0
 

@@ -69,12 +69,12 @@ class Block(Component, frozen=True, kw_only=True):
             return kept
         if self.input_norm and self.feed_forward_norm:
             return kept - (int(self.input_norm.size) if step.flows else 0)
-        return kept - min(self.attention.entering(step), self.feed_forward.entering(step))
+        return kept - min(self.attention.saves_input(step), self.feed_forward.saves_input(step))
 
-    def passing(self, step: Step) -> Iterator[tuple[Component, Step]]:
+    def reached_children(self, step: Step) -> Iterator[tuple[Component, Step]]:
         """Both halves of a parallel block are reached by the same."""
         if not self.parallel:
-            yield from super().passing(step)
+            yield from super().reached_children(step)
             return
         normed = step.past(self.input_norm) if self.input_norm else step
         own = step.past(self.feed_forward_norm) if self.feed_forward_norm else normed

@@ -131,8 +131,11 @@ class LayerNorm(Component, frozen=True, kw_only=True):
         return {self.role: f"{self.equation()}   std(x) = √(var(x) + {self.eps:g})"} if self.weighted else {}
 
     def saves(self, step: Step) -> int:
-        """What is made of what enters."""
-        return int(self.size) * self._made(step.widths) if step.leaves(self, self.role) else 0
+        """What is made of what enters; where that is several vectors, one is for the weight."""
+        if not step.leaves(self, self.role):
+            return 0
+        frozen = self.wide > 1 and not step.trains(self, self.role)
+        return int(self.size) * (self._made(step.widths) - (step.widths.float32 if frozen else 0))
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradient of what leaves, and one of each that was made of what enters."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
+from weightscope.components.walk import find
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 
 if TYPE_CHECKING:
@@ -138,6 +139,11 @@ class Runnable(Component, frozen=True, kw_only=True):
         import torch
 
         return torch.arange(len(tokens))
+
+
+def runnable_in(tree: Component) -> Runnable | None:
+    """The model in a declaration, which may lie below the name of a wrapper."""
+    return next(find(tree, Runnable), None)
 
 
 def beside_padding(tokens: torch.Tensor, padding: int) -> torch.Tensor:

@@ -81,13 +81,17 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         """The same after a component."""
         return self if self.flows or not self.reaches(component) else replace(self, flows=True)
 
-    def entering(self, component: Component, *roles: Role) -> int:
-        """Elements that are kept of what enters these matrices, once for all that keep it as it is."""
+    def input_of(self, component: Component, *roles: Role) -> int:
+        """Elements that are kept of what enters these matrices as it is, once for all of them."""
         sizes = component.sizes()
         return max(
             (int(sizes[held[0]][1]) for held in _held(component, roles) if self._keeps_input(component, held)),
             default=0,
         )
+
+    def kept_before(self, component: Component, *roles: Role) -> int:
+        """Elements that these matrices and the adapters beside them keep of what enters."""
+        return self.input_of(component, *roles) + self.adapting(component, *roles)
 
     def adapting(self, component: Component, *roles: Role) -> int:
         """Elements that adapters beside these matrices keep: their input in their own type, and what A puts out."""

@@ -199,6 +199,7 @@ MODULES = {
     "mt5": "seq2seq.t5",
     "nanochat": "text.nanochat",
     "nemotron": "text.nemotron",
+    "nemotron-nas": "text.nemotron_nas",
     "nemotron_h": "text.nemotron_h",
     "new": "encoders.gte",
     "nllb-moe": "seq2seq.nllb_moe",

@@ -5,16 +5,18 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from weightscope.components.walk import Slot
-from weightscope.config import LANGUAGE, Config
+from weightscope.config import FLAT, LANGUAGE, Config
 from weightscope.errors import NotImplementedByWeightscope
+from weightscope.families.common.mixtures import STACKED
 from weightscope.families.declaration import Declaration, declare, declare_under
-from weightscope.gguf import dense, encoders, hybrids, mixtures, others, seq2seq, windows
+from weightscope.families.siblings.t5_model import APART
+from weightscope.gguf import dense, encoders, hybrids, mixtures, others, pooling, seq2seq, windows
 from weightscope.gguf.architecture import Architecture
 from weightscope.gguf.layout import laid_out, nameless
 from weightscope.gguf.table import ARCHITECTURES
-from weightscope.roles import Role, Section
+from weightscope.roles import SENSES, Role
 
-# Those between which a file's metadata or tensors decide.
+# Those that the table of architectures has not: there a file's metadata or tensors choose one.
 CHOSEN = (
     dense.LLAMA, dense.OLMO2, windows.OLMO3, mixtures.MIXTRAL, mixtures.DEEPSEEK_V2, mixtures.DEEPSEEK_V3,
     hybrids.BAMBA, hybrids.GRANITE_HYBRID, others.FALCON, encoders.BERT, encoders.DISTILBERT, seq2seq.T5, seq2seq.UMT5,
@@ -26,17 +28,12 @@ ALIKE = {
     "gemma4_unified_text": "gemma4_text",
 }  # fmt: skip
 BY_TYPE = {found.model_type: found for found in (*ARCHITECTURES.values(), *CHOSEN) if isinstance(found, Architecture)}
-
-
 # Types whose layers that predict further tokens are written too; of others the converter leaves them out.
 WRITES_AHEAD = frozenset({"glm4_moe", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "exaone_moe"})
-# Older configs of wrappers that have no part of their own for the text.
-FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
-SENSES = frozenset({Section.VISION, Section.AUDIO, Section.PROJECTOR})
 
 
 def known() -> tuple[str, ...]:
-    """The model types of which it is known."""
+    """The model types whose layout is known."""
     return tuple(sorted({*BY_TYPE, *ALIKE}))
 
 
@@ -90,16 +87,16 @@ def written_as(declaration: Declaration) -> str:
 
 def _as_converted(declaration: Declaration, architecture: Architecture) -> Declaration:
     """The declaration with the experts of a layer in one tensor, without a pooler and what is not written."""
-    from weightscope.families.common.mixtures import STACKED
-    from weightscope.families.siblings.t5_model import APART
-
-    own_head = declaration.config.data.get("tie_word_embeddings") is False
-    mixed = any(slot.chosen != (1, 1) for slot in declaration.slots)
-    whole = declare_under(declaration.config, (STACKED,) if mixed else (APART,) if own_head else ())
+    whole = declare_under(declaration.config, _spellings(declaration))
     assert whole is not None
     if architecture.cut is not None:
-        from weightscope.gguf.pooling import as_converted
-
-        return as_converted(whole)
+        return pooling.as_converted(whole)
     ahead = architecture.model_type in WRITES_AHEAD
     return replace(whole, slots=tuple(slot for slot in whole.slots if ahead or not slot.auxiliary))
+
+
+def _spellings(declaration: Declaration) -> tuple[str, ...]:
+    """Those that the converter wants: the experts of a layer in one tensor, and T5's own head where it has one."""
+    if any(slot.chosen != (1, 1) for slot in declaration.slots):
+        return (STACKED,)
+    return (APART,) if declaration.config.data.get("tie_word_embeddings") is False else ()

@@ -23,7 +23,7 @@ from weightscope.storage.stacked import Stacked
 
 ATTENDING = (Role.Q_PROJ, Role.K_PROJ, Role.V_PROJ)
 GATED = (Role.GATE_PROJ, Role.UP_PROJ)
-# Types of which the converter parts what an MLP has in one tensor, and those of which it keeps that of experts whole.
+# Where gate and up are one tensor, the converter writes it as it is for an MLP, and in two for experts; these differ.
 PARTS_MLP = frozenset({"granitemoeshared", "granitemoehybrid"})
 KEEPS_EXPERTS = frozenset({"gemma4_text"})
 
@@ -59,11 +59,14 @@ def written_form(forms: Sequence[InGguf], slot: Slot, architecture: Architecture
     roles = tuple(role for role, _ in slot.stored.parts)
     if roles == (Role.KV_B_PROJ,) or roles[0] in TOGETHER:
         return forms[-1]
-    of_experts = slot.chosen != (1, 1)
-    parted = architecture.model_type not in KEEPS_EXPERTS if of_experts else architecture.model_type in PARTS_MLP
-    if len(roles) == 1 or (roles == GATED and parted):
+    if len(roles) == 1 or (roles == GATED and _parts_gate_and_up(slot, architecture.model_type)):
         return forms[0]
     return min(forms, key=lambda form: len(form.pieces))
+
+
+def _parts_gate_and_up(slot: Slot, model_type: str) -> bool:
+    of_experts = slot.chosen != (1, 1)
+    return model_type not in KEEPS_EXPERTS if of_experts else model_type in PARTS_MLP
 
 
 def _apart(

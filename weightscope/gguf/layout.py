@@ -41,11 +41,6 @@ def laid_out(
     Raises:
         UndeclaredError: a role for which no name is known.
     """
-    if (unknown := nameless(declaration, architecture)) is not None:
-        role = unknown.stored.parts[0][0]
-        raise declaration.config.undeclared(
-            f"GGUF's name for {role} ({unknown.template}) is not known, which {architecture.model_type} has"
-        )
     depth = int(declaration.config.data.get("num_hidden_layers", 0))
     own = _own_scales(declaration, architecture)
     slots: list[Slot] = []
@@ -53,7 +48,13 @@ def laid_out(
     for slot in declaration.slots:
         if _is_left_out(slot, architecture):
             continue
-        scheme = _by_list(_scheme(slot, architecture, names, depth), slot, declaration, architecture)
+        forms = [_above(form, slot, depth) for form in _known_forms(slot, architecture)]
+        if not forms:
+            role = slot.stored.parts[0][0]
+            raise declaration.config.undeclared(
+                f"GGUF's name for {role} ({slot.template}) is not known, which {architecture.model_type} has"
+            )
+        scheme = _by_list(_scheme(forms, slot, architecture, names), slot, declaration, architecture)
         scheme = _scaled(scheme, slot, names or (), own)
         covered.append(Covered(template=slot.template, ranges=slot.ranges, scheme=scheme))
         slots += _held(slot, scheme)
@@ -64,7 +65,14 @@ def laid_out(
 def nameless(declaration: Declaration, architecture: Architecture) -> Slot | None:
     """The first slot for which no name is known, of those that a file has."""
     held = (slot for slot in declaration.slots if not _is_left_out(slot, architecture))
-    return next((slot for slot in held if len(slot.ranges) > 1 or not any(forms_of(slot, architecture))), None)
+    return next((slot for slot in held if not _known_forms(slot, architecture)), None)
+
+
+def _known_forms(slot: Slot, architecture: Architecture) -> list[InGguf]:
+    """The forms in which a file may have it, as far as their names are known; of what is numbered twice none is."""
+    if len(slot.ranges) > 1:
+        return []
+    return [form for form in forms_of(slot, architecture) if form is not None]
 
 
 def _is_left_out(slot: Slot, architecture: Architecture) -> bool:
@@ -129,12 +137,13 @@ def _own_slot(declaration: Declaration, stored: Stored, section: Section) -> Slo
     )
 
 
-def _scheme(slot: Slot, architecture: Architecture, names: Container[str] | None, depth: int) -> InGguf:
-    """The one of the forms in which the slot may be stored of which the file has most; else the usual one.
+def _scheme(forms: list[InGguf], slot: Slot, architecture: Architecture, names: Container[str] | None) -> InGguf:
+    """The form of which the file has the largest share of tensors, of equal ones the usual; without a file, as written.
 
-    A form of one tensor may be a part of another form: what has the larger share of its tensors there is meant.
+    It is the share that counts, not the number, since a form of one tensor may be a part of another form.
     """
-    forms = [_above(form, slot, depth) for form in forms_of(slot, architecture) if form is not None]
+    if len(forms) == 1:
+        return forms[0]
     if names is None:
         return written_form(forms, slot, architecture)
     return max(forms, key=lambda form: _share(form, slot, names))

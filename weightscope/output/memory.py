@@ -101,7 +101,8 @@ def _facts(memory: Memory, *, exact: bool) -> Iterator[tuple[str, str]]:
         return
     yield from state_facts(state, exact=exact)
     sequences = words.plural(asked.batch, "sequence")
-    logical = f"{words.size(state.total.logical, exact=exact)} for {sequences} of {asked.context:,} tokens"
+    tokens = words.plural(asked.context, "token")
+    logical = f"{words.size(state.total.logical, exact=exact)} for {sequences} of {tokens}"
     looked = f" and {asked.source_tokens:,} that are looked at" if asked.source_tokens else ""
     reserved = f"{words.size(state.total.reserved, exact=exact)} in pages of {state.page_size}"
     yield "", f"{logical}{_source(asked)}{looked}   {reserved}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weightscope.analyses.memory.training import Training
+from weightscope.analyses.memory.training import CHECKPOINTING, Training
 from weightscope.output import words
 from weightscope.output.document import Cell, Column, Table, Weight
 
@@ -43,7 +43,9 @@ def training_table(training: Training) -> Table:
     each = sum(part.each for part in training.parts)
     lines.append(("training", _each(each), training.bytes, training.per_device, None))
     changes: list[Line] = [
-        (f"or {saving.change}", "", None, saving.per_device, _saved(saving.saved)) for saving in training.savings
+        (f"or {saving.change}", "", None, saving.per_device, _saved(saving.saved))
+        for saving in training.savings
+        if saving.change != CHECKPOINTING
     ]
     plain: Weight = "plain"
     faint: Weight = "faint"

@@ -64,6 +64,7 @@ def peft_settings(config: Config) -> Settings:
         parameters=values.words(config, "target_parameters"),
         feedforward=values.words(config, "feedforward_modules"),
         rotation=_rotation(config) if method == "oft" else None,
+        replicates=bool(config.data.get("layer_replication")),
         unapplied=_unapplied(config),
     )
 

@@ -33,7 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trained for. The scale of a low-rank product is `scale` where a file gives it, else alpha / rank, or with `rslora`
     alpha / √rank. `ranks` and `alphas` are those of modules that match a pattern. `saved` are modules that are
     stored whole, `tokens` the rows of tables that are trained, by module. `feedforward` modules have their inputs
-    scaled (IA3), `rotation` is OFT's. `unapplied` says in words what of the settings changes the maths in a way that is
+    scaled (IA3), `rotation` is OFT's. `replicates` where layers of the base are repeated, each with changes of its own
+    (PEFT's `layer_replication`). `unapplied` says in words what of the settings changes the maths in a way that is
     not implemented.
     """
 
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[str, ...] = ()
     feedforward: tuple[str, ...] = ()
     rotation: Rotation | None = None
+    replicates: bool = False
     unapplied: str = ""
 
     def rank_of(self, module: str) -> int | None:

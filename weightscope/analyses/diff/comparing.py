@@ -15,8 +15,8 @@ from weightscope.analyses.diff.ranks import rank_of
 from weightscope.analyses.diff.result import RoleDiff, WeightDiff
 from weightscope.analyses.diff.sides import Reader
 from weightscope.analyses.diff.values import Sums, compare
-from weightscope.analyses.held.holdings import FLOATS
 from weightscope.checkpoint.array_types import import_numpy, need_torch, numpy_dtype
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.checkpoint.reader import Progress
 from weightscope.checkpoint.streaming import is_streamed
 from weightscope.errors import RemoteError
@@ -24,6 +24,7 @@ from weightscope.errors import RemoteError
 # If none of so many changed matrices is of low rank, no merge of an adapter is looked for. Of narrower ones (routers,
 # heads of few classes) a low rank may not be told from a full one.
 TRIED, NARROW = 3, 64
+FINEST_FIRST = ("F64", "F32", "F16", "BF16")
 Compared = tuple[WeightDiff, Sums]
 
 
@@ -119,7 +120,7 @@ def with_ranks(a: Opened, b: Opened, compared: Sequence[Compared], stop: Event) 
         if tried >= TRIED and all(rank is None for rank in ranks.values()):
             break
         held_a, held_b = a.weights[value.address], b.weights[value.address]
-        coarsest = numpy_dtype(max(held_a.dtype, held_b.dtype, key=FLOATS.index), b.checkpoint.path)
+        coarsest = numpy_dtype(max(held_a.dtype, held_b.dtype, key=FINEST_FIRST.index), b.checkpoint.path)
         tried += min(held_a.shape) >= NARROW
         ranks[value.address] = rank_of(left.matrix(held_a), right.matrix(held_b), coarsest)
     return [(replace(value, rank=ranks.get(value.address)), sums) for value, sums in compared]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 
-from weightscope.analyses.diff.floats import units
+from weightscope.analyses.diff.floats import type_of, units
 from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.result import WeightDiff
-from weightscope.analyses.held.holdings import FLOATS
-from weightscope.checkpoint.array_types import numpy_dtype
+from weightscope.checkpoint.dtypes import FLOATS
 
 # Of so many numbers none are a multiple of others by accident.
 LEAST = 8
@@ -24,14 +22,13 @@ def multiples(a: Opened, b: Opened, changed: Sequence[WeightDiff]) -> dict[str, 
     found = {}
     for value in changed:
         held, other = a.weights[value.address], b.weights[value.address]
-        if not _may_be(value) or prod(held.shape) < LEAST or not {held.dtype, other.dtype} <= {*FLOATS}:
+        if not _may_be(value) or prod(held.shape) < LEAST or not {held.dtype, other.dtype} <= FLOATS:
             continue
         before, after = (side.matrix(one).astype("f8").reshape(-1) for side, one in ((left, held), (right, other)))
         factor = float((before * after).sum() / (before * before).sum())
-        rounding = sum(
-            units(numbers, numpy_dtype(one.dtype, Path())) for numbers, one in ((after, other), (before * factor, held))
-        )
-        if factor > 0 and (abs(after - before * factor) <= rounding).all():
+        expected = before * factor
+        rounding = units(expected, type_of(held)) + units(after, type_of(other))
+        if factor > 0 and (abs(after - expected) <= rounding).all():
             found[value.address] = factor
     return found
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.diff.floats import units
+from weightscope.analyses.diff.floats import type_of, units
 from weightscope.analyses.diff.pair import Opened
 from weightscope.analyses.diff.result import WeightDiff
-from weightscope.analyses.held.holdings import FLOATS, Held
-from weightscope.checkpoint.array_types import numpy_dtype
-
-if TYPE_CHECKING:
-    import numpy as np
+from weightscope.analyses.held.holdings import Held
+from weightscope.checkpoint.dtypes import FLOATS
 
 
 def offset_norms(a: Opened, b: Opened, changed: Sequence[WeightDiff]) -> dict[str, float]:
@@ -26,7 +21,7 @@ def offset_norms(a: Opened, b: Opened, changed: Sequence[WeightDiff]) -> dict[st
         if held.dtype not in FLOATS or other.dtype not in FLOATS or before.shape != after.shape:
             continue
         step = round(float((after - before).mean()))
-        rounding = units(before, _type(held)) + units(after, _type(other))
+        rounding = units(before, type_of(held)) + units(after, type_of(other))
         if abs(step) == 1 and (abs(after - before - step) <= rounding).all():
             found[held.address] = float(step)
     return found
@@ -38,7 +33,3 @@ def norms_of(a: Opened, changed: Sequence[WeightDiff]) -> Iterator[Held]:
         held = a.weights[value.address]
         if len(held.shape) == 1 and "norm" in held.role and held.key == held.role and held.shape[0]:
             yield held
-
-
-def _type(held: Held) -> np.dtype[Any]:
-    return numpy_dtype(held.dtype, Path())

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from weightscope.analyses.diff.floats import is_float, units
+from weightscope.analyses.diff.floats import is_float, type_of, units
 from weightscope.analyses.diff.result import WeightDiff
 from weightscope.analyses.diff.sides import Reader
-from weightscope.analyses.held.holdings import FLOATS, Held
-from weightscope.checkpoint.array_types import numpy_dtype
+from weightscope.analyses.held.holdings import Held
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 
 if TYPE_CHECKING:
@@ -101,9 +100,9 @@ def _is_of_rounded(a: Held, b: Held, sums: Sums) -> bool:
     """Whether a weight is as far off as the rounding of what it is computed from leaves it."""
     import numpy as np
 
-    if not a.combined or a.dtype == b.dtype or not {a.dtype, b.dtype} <= {*FLOATS} or sums.relative is None:
+    if not a.combined or a.dtype == b.dtype or not {a.dtype, b.dtype} <= FLOATS or sums.relative is None:
         return False
-    return sums.relative <= max(float(units(np.ones(1), numpy_dtype(one.dtype, Path()))[0]) for one in (a, b))
+    return sums.relative <= max(float(units(np.ones(1), type_of(one))[0]) for one in (a, b))
 
 
 def _added_up(a: Reader, held_a: Held, b: Reader, held_b: Held) -> Sums:
@@ -124,7 +123,7 @@ def _together(
 
 def _stored(held: Held, values: np.ndarray[Any, Any]) -> np.dtype[Any]:
     """The type that numbers were rounded to, which need not be the one that they are read in."""
-    return numpy_dtype(held.dtype, Path()) if held.dtype in FLOATS else values.dtype
+    return type_of(held) if held.dtype in FLOATS else values.dtype
 
 
 def _sums(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any], stored: tuple[np.dtype[Any], np.dtype[Any]]) -> Sums:

@@ -167,7 +167,8 @@ def _of_values(facts: Facts, changed: Sequence[WeightDiff]) -> tuple[Kind, str, 
         return same
     quantized = [value for value in changed if _is_quantized(facts, value.address)]
     others = [value for value in changed if not _is_quantized(facts, value.address)]
-    explained = all(value.address in {*facts.folded, *facts.multiplied} or is_rounding(value) for value in others)
+    known = {*facts.folded, *facts.multiplied}
+    explained = all(value.address in known or is_rounding(value) for value in others)
     near = all(_is_near(facts, value) for value in quantized)
     if quantized and explained and near:
         return _quantization(facts, quantized)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from weightscope.analyses.inventory import Inventory
-from weightscope.roles import Section
-
-SENSES = (Section.VISION, Section.AUDIO, Section.PROJECTOR)
+from weightscope.roles import SENSES, Section
 
 
 def not_run(inventory: Inventory, takes: Collection[str], given: Collection[str]) -> tuple[Section, ...]:

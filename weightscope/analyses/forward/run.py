@@ -29,7 +29,7 @@ from weightscope.errors import CheckpointError, NotImplementedByWeightscope
 from weightscope.families.declaration import Declaration
 from weightscope.pool import pooled
 from weightscope.ranges import numbers_in
-from weightscope.roles import Role, Section
+from weightscope.roles import SENSES, Role
 from weightscope.storage.base import Kind
 
 if TYPE_CHECKING:
@@ -186,11 +186,7 @@ def _refuse_missing(declaration: Declaration, checkpoint: Checkpoint, inventory:
     Experts that no token may want, and the parts that see an image, are missed when they are asked for.
     """
     for slot, names in inventory.missing:
-        if (
-            slot.auxiliary
-            or "expert" in slot.kinds
-            or slot.section in (Section.VISION, Section.AUDIO, Section.PROJECTOR)
-        ):
+        if slot.auxiliary or "expert" in slot.kinds or slot.section in SENSES:
             continue
         for name in names:
             numbers = numbers_in(slot.template, name)

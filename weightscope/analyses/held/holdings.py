@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from weightscope.analyses.held.places import Place, places
-from weightscope.checkpoint.dtypes import BLOCKS
+from weightscope.checkpoint.dtypes import BLOCKS, FLOATS
 from weightscope.checkpoint.entry import TensorEntry
 from weightscope.checkpoint.reader import Checkpoint
 from weightscope.components.base import Component
@@ -39,10 +39,6 @@ class Reading(Rows, Protocol):
     def has(self, name: str) -> bool:
         """Whether the checkpoint holds it."""
         ...
-
-
-# Types that hold a weight as it is: a scheme over one of these only turns it, or names it otherwise.
-FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +75,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     def is_as_stored(self) -> bool:
         """Whether its tensors are more than its numbers in another order, and are digested one by one."""
         return self.scheme is not None or self.combined
+
+    @property
+    def is_taken_apart(self) -> bool:
+        """Whether it is a part of a tensor, or a tensor in another order, and has to be read to be digested."""
+        return not self.direct and not self.is_as_stored
 
     @property
     def is_activation_scale(self) -> bool:

@@ -43,7 +43,7 @@ def digests(
     """
     if make is None:
         return {address: weight for unit in units for address, weight in _headers(checkpoint, unit)}
-    if any(not (held.direct or held.is_as_stored) for unit in units for held in unit.held):
+    if any(held.is_taken_apart for unit in units for held in unit.held):
         need_torch(", or use --quick: fused tensors are taken apart with it")
     import_numpy()
     found: Weights = {}
@@ -85,7 +85,7 @@ def _of_unit(checkpoint: Checkpoint, unit: Unit, make: Callable[[], Hasher]) -> 
         if address in found:
             digest = _digest_of(checkpoint, checkpoint.tensors[name], make())
             found[address] = msgspec.structs.replace(found[address], digest=digest)
-    apart = [held for held in unit.held if not (held.direct or held.is_as_stored)]
+    apart = [held for held in unit.held if held.is_taken_apart]
     read = unit.read(_Words(checkpoint)) if apart else {}
     for held in apart:
         hasher = make()

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import msgspec
 
 from weightscope.analyses.memory.dtypes import byte_count
-from weightscope.analyses.memory.kept import runnable_of
+from weightscope.analyses.memory.kept import keeps, runnable_of
 from weightscope.analyses.memory.layers import Widest, layers_of
-from weightscope.analyses.memory.measured import PASSES, language_type, widths_of
+from weightscope.analyses.memory.measured import PASSES, language_type, unmeasured_recurrence, widths_of
 from weightscope.analyses.memory.state import Sizing
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
@@ -78,19 +78,14 @@ def activations(subject: Subject, sizing: Sizing, *, in_llama_cpp: bool) -> tupl
 
 def _unestimated(parts: Sequence[Component], model_type: str, widths: Widths) -> str:
     """Why these parts have no estimate; empty where they have one."""
-    recurrent = next((part for part in parts if _keeps(part, "recurrence")), None)
-    if recurrent is not None:
-        return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels"
-    if any(_keeps(part, "cross_keys_and_values") for part in parts):
+    if why := unmeasured_recurrence(parts):
+        return why
+    if any(keeps(part, "cross_keys_and_values") for part in parts):
         return "layers that look at what an encoder makes were not measured"
     if model_type not in PASSES:
         return f"a pass of {model_type} was not measured"
     unknown = next((part for part in parts if part.keeps() and not part.live(widths)), None)
     return f"{unknown.word} of this kind was not measured in {model_type}" if unknown else ""
-
-
-def _keeps(part: Component, kind: str) -> bool:
-    return any(state.kind == kind for state in part.keeps() or ())
 
 
 def _elements_of_float32(dtype: str) -> int:

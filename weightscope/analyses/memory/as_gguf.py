@@ -24,7 +24,7 @@ KEYS_BY_LAYER = ("lfm2", "lfm2_moe", "granitemoehybrid", "bamba", "nemotron_h", 
 
 
 class AsFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A language model as llama.cpp's converter would lay it out, and the model type as which it does.
+    """A language model as llama.cpp's converter would lay it out, and the model type that the file is written as.
 
     `beside` is what sees or hears, which has a file of its own.
     """
@@ -50,7 +50,7 @@ def as_gguf(converted: AsFile, file_type: str) -> tuple[Group, ...]:
 
 
 def typed(converted: AsFile, file_type: str) -> tuple[Group, ...]:
-    """The same, also where no matrix can be quantized. Tables of a rotation's factors are not counted."""
+    """The same, but nothing is raised. Tables of a rotation's factors are not counted."""
     slots = converted.declaration.slots
     types = element_types(file_type, _tensors(slots), _sizes(slots, converted.written_as, file_type))
     return tuple(group for slot in slots for group in _by_type(slot, types))
@@ -59,16 +59,17 @@ def typed(converted: AsFile, file_type: str) -> tuple[Group, ...]:
 def _tensors(slots: Sequence[Slot]) -> Iterator[Tensor]:
     for slot in slots:
         shape = tuple(map(int, slot.stored.shape))
-        for layer in slot.ranges[0] if slot.ranges else (None,):
-            name = slot.template if layer is None else slot.template.format(layer)
+        layers = slot.ranges[0] if slot.ranges else (None,)
+        for name, layer in zip(slot.names(), layers, strict=True):
             yield Tensor(name=name, shape=shape, layer=layer if name.startswith("blk.") else None)
 
 
 def _by_type(slot: Slot, types: Mapping[str, str]) -> Iterator[Group]:
     """The groups of a slot, one for each element type that its layers get."""
     found: dict[str, list[int]] = {}
-    for layer in slot.ranges[0] if slot.ranges else (0,):
-        found.setdefault(types[slot.template.format(layer)], []).append(layer)
+    layers = slot.ranges[0] if slot.ranges else (0,)
+    for name, layer in zip(slot.names(), layers, strict=True):
+        found.setdefault(types[name], []).append(layer)
     for dtype, same in found.items():
         part = replace(slot, ranges=(same,)) if slot.ranges else slot
         for group in planned([part]).groups:
@@ -90,7 +91,7 @@ def _sizes(slots: Sequence[Slot], model_type: str, file_type: str) -> Sizes:
 
 
 def _queries_per_key(slots: Sequence[Slot], *, first: bool) -> int:
-    """As the file says it, of the `first` layer where it says it by layers; latents count as one key."""
+    """The number that the file names: where it names one for each layer, that of the `first`; latents are one key."""
     owners = [slot.owner for slot in slots if not first or not slot.ranges or 0 in slot.ranges[0]]
     queries, keys = (
         next((count for owner in owners if (count := owner.heads_of(role))), 0) for role in (Role.Q_PROJ, Role.K_PROJ)

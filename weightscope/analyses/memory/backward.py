@@ -11,13 +11,21 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from weightscope.analyses.memory.kept import runnable_in
 from weightscope.analyses.memory.learning import Learning
-from weightscope.analyses.memory.measured import PASSES, SHARED_FIRST, STEPS, language_part, language_type, widths_of
+from weightscope.analyses.memory.measured import (
+    PASSES,
+    SHARED_FIRST,
+    STEPS,
+    language_part,
+    language_type,
+    unmeasured_recurrence,
+    widths_of,
+)
 from weightscope.brief import brief
 from weightscope.components.base import Component
 from weightscope.components.decoder import CausalLM, Decoder
 from weightscope.components.embedding import Embedding, Head
+from weightscope.components.runnable import runnable_in
 from weightscope.components.step import Moment, Step
 from weightscope.components.walk import find
 from weightscope.config import Config
@@ -67,10 +75,8 @@ class Computing(msgspec.Struct, frozen=True, kw_only=True):
 def step_activations(
     declaration: Declaration, learning: Learning, computing: Computing
 ) -> tuple[StepActivations | None, str]:
-    """The estimate, and why there is none."""
+    """The estimate for a model of which `unmeasured` says nothing, and why there is none."""
     model, model_type = _language_model(declaration), language_type(declaration.config)
-    if why := _unmeasured(declaration, model, model_type):
-        return None, why
     assert model
     assert isinstance(model.head, Head)
     step = Step(
@@ -96,11 +102,14 @@ def step_activations(
     return StepActivations(kept=kept.peak(), checkpointed=checkpointed.checkpointed()), ""
 
 
-def _unmeasured(declaration: Declaration, model: CausalLM | None, model_type: str) -> str:
-    """Why nobody knows whether an estimate is near; empty where it was measured."""
+def unmeasured(declaration: Declaration) -> str:
+    """Why no step of this model is estimated, whatever is trained; empty where steps were measured."""
+    model = _language_model(declaration)
     if declaration.contained:
         return "transformers trains no GGUF file"
-    if model is None or model_type not in STEPS:
+    if why := unmeasured_recurrence(find(model or declaration.tree, Component)):
+        return why
+    if model is None or language_type(declaration.config) not in STEPS:
         return f"a training step of {declaration.family.model_type} was not measured"
     if not isinstance(model.head, Head):
         return "a training step without a head over the vocabulary was not measured"
@@ -224,7 +233,8 @@ class _Estimate(NamedTuple):
         """Elements while the backward pass is in a layer: what it keeps up to the part that computes, and gradients."""
         if not layer.is_passed_back:
             return 0
-        parts = [(part, reached, part.saves(reached) or 0) for part, reached in layer.block.passing(layer.step)]
+        children = layer.block.reached_children(layer.step)
+        parts = [(part, reached, part.saves(reached) or 0) for part, reached in children]
         # A layer may keep less than its parts: what enters two of them.
         held = (layer.kept or 0) - sum(kept for _, _, kept in parts)
         most = 0

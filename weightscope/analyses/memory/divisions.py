@@ -12,14 +12,14 @@ import msgspec
 
 from weightscope.analyses.memory.kept import Kept
 from weightscope.analyses.memory.loading import Loading
-from weightscope.analyses.memory.ranks import APART, Ranks
+from weightscope.analyses.memory.ranks import Ranks
 from weightscope.brief import plural
 from weightscope.components.attention.compressed import CompressedAttention
 from weightscope.components.attention.latent import LatentAttention
 from weightscope.components.attention.softmax import Attention
 from weightscope.components.base import Component
 from weightscope.components.state import State
-from weightscope.roles import Role
+from weightscope.roles import SENSES, Role
 
 HEADED = frozenset({"keys_and_values", "cross_keys_and_values", "latent", "compressed_keys", "recurrence"})
 INNER = frozenset({Role.GATE_PROJ, Role.UP_PROJ})
@@ -40,7 +40,7 @@ def division(kept: Sequence[Kept], loaded: Loading, ranks: Ranks) -> Division:
 
 
 def _undivided(kept: Iterable[Kept], loaded: Loading, ranks: Ranks) -> tuple[str, ...]:
-    """What the tensor ranks cannot divide: heads that are kept, or else what only multiplies."""
+    """What the tensor ranks cannot divide: heads whose state is kept; if these divide, what only multiplies."""
     states = {_heads(state, part) for part, state in _headed(kept) if _splits(state, ranks.tensor)}
     return tuple(sorted(states)) or tuple(_odd(loaded, ranks))
 
@@ -69,13 +69,13 @@ def _uneven(loaded: Loading, ranks: Ranks) -> Iterator[str]:
 
 
 def _splits(state: State, ranks: int) -> bool:
-    """Whether a head would be divided: more ranks than heads keep each key several times, but no recurrence."""
+    """Whether a head would be divided. Ranks that are a multiple of the heads repeat them, but not a recurrence's."""
     repeats = state.kind != "recurrence" and ranks % state.parts == 0
     return state.parts % ranks != 0 and not repeats
 
 
 def _headed(kept: Iterable[Kept]) -> Iterator[tuple[Kept, State]]:
-    """What is divided by heads, if it is divided."""
+    """The states that are divided by heads."""
     for part in kept:
         headed = (state for state in part.states if state.kind in HEADED and state.parts)
         yield from ((part, state) for state in headed if not part.auxiliary)
@@ -91,7 +91,7 @@ def _odd(loaded: Loading, ranks: Ranks) -> Iterator[str]:
     found: dict[str, None] = {}
     for group in loaded.groups:
         owner = loaded.owners.get(group.template)
-        if owner is None or group.section in APART:
+        if owner is None or group.section in SENSES:
             continue
         among = ranks.tensor // ranks.expert if group.chosen != (1, 1) else ranks.tensor
         for number, words in _divided(owner, frozenset(group.roles)):
@@ -101,7 +101,7 @@ def _odd(loaded: Loading, ranks: Ranks) -> Iterator[str]:
 
 
 def _divided(owner: Component, roles: frozenset[Role]) -> Iterator[tuple[int, str]]:
-    """What of a component's matrices of these roles tensor ranks divide, and words for so many."""
+    """The numbers that tensor ranks have to divide in a component's matrices of these roles, and words for each."""
     sizes = owner.sizes()
     if Role.O_PROJ in roles:
         match owner:

@@ -45,7 +45,7 @@ PLAIN, HALF = "F32", "F16"
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
-    """A tensor of the file, whose layer is None where it stands beside them."""
+    """A tensor of the file; its layer is None if it is in none."""
 
     name: str
     shape: tuple[int, ...]
@@ -59,7 +59,7 @@ def element_types(file_type: str, tensors: Iterable[Tensor], sizes: Sizes) -> di
 
 
 def _typed(file_type: str, tensors: list[Tensor], sizes: Sizes) -> Iterator[tuple[str, str]]:
-    """Each with its type: layers count by the tensors of a kind that came before, or of mixtures by their number."""
+    """Each with its type. Layers are counted by kind, but in MLPs of mixtures they are mostly the layers' numbers."""
     usual = FILE_TYPES[file_type]
     places = [Place.of(tensor.name, len(tensor.shape)) for tensor in tensors]
     values = sum(place.is_values for place in places)
@@ -76,7 +76,7 @@ def _typed(file_type: str, tensors: list[Tensor], sizes: Sizes) -> Iterator[tupl
         number = (tensor.layer or 0) if by_number else before
         here = replace(place, layer=number, layers=values if place.is_values else sizes.layers)
         row = int(tensor.shape[-1])
-        yield tensor.name, fitting(chosen(file_type, usual, here, row, sizes), row)
+        yield tensor.name, _fitting(chosen(file_type, usual, here, row, sizes), row)
 
 
 def _unquantized(tensor: Tensor, usual: str) -> str:
@@ -89,7 +89,7 @@ def _unquantized(tensor: Tensor, usual: str) -> str:
     return HALF if any(part in tensor.name for part in NOT_QUANTIZED) else ""
 
 
-def fitting(dtype: str, row: int) -> str:
+def _fitting(dtype: str, row: int) -> str:
     """The type, or one with smaller blocks, of which a row is a multiple."""
     if row % BLOCKS[dtype].weights == 0:
         return dtype

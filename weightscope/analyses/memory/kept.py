@@ -8,9 +8,8 @@ import msgspec
 
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component, Repeat
-from weightscope.components.runnable import Runnable
+from weightscope.components.runnable import Runnable, runnable_in
 from weightscope.components.state import State
-from weightscope.components.walk import find
 from weightscope.errors import NotImplementedByWeightscope
 
 
@@ -36,14 +35,14 @@ def kept_by(tree: Component, model_type: str) -> tuple[Kept, ...]:
     return () if runnable.writer is None else tuple(_below(runnable.writer, _Place(), model_type))
 
 
-def runnable_in(tree: Component) -> Runnable | None:
-    """The model in a declaration, which may lie below the name of a wrapper."""
-    return next(find(tree, Runnable), None)
-
-
 def runnable_of(subject: Subject) -> Runnable | None:
     """The model that is declared; None where none is."""
     return runnable_in(subject.declaration.tree) if subject.declaration else None
+
+
+def keeps(part: Component, kind: str) -> bool:
+    """Whether a component itself keeps a state of this kind."""
+    return any(state.kind == kind for state in part.keeps() or ())
 
 
 class _Place(msgspec.Struct, frozen=True):

@@ -96,14 +96,14 @@ def _total(stored: int | None) -> int:
 
 
 def _in_float32(group: Group) -> Group:
-    """Scales with their type, all else as it is."""
+    """Scales as float32 if they may have that type; all else as it is."""
     if group.kind is not Kind.SCALE or "F32" not in group.dtypes:
         return group
     return replace(group, counts={("F32", shape): count for (_, shape), count in group.counts.items()})
 
 
 def _matrix(file_type: str) -> str:
-    """Whether it is made with an importance matrix, for those on which it has an influence."""
+    """Whether it is made with an importance matrix; nothing for types without blocks, on which it has no influence."""
     if FILE_TYPES[file_type] not in BLOCKS:
         return ""
     return ", with an importance matrix" if file_type in WITH_MATRIX else ", without an importance matrix"

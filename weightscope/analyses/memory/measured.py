@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from weightscope.analyses.memory.kept import keeps
+from weightscope.components.base import Component
 from weightscope.components.live import Widths
-from weightscope.config import LANGUAGE, Config
+from weightscope.config import FLAT, LANGUAGE, Config
 
 # Their mixtures multiply what an expert gives by a share in float32; others by one in the computation's type.
 WIDE_SHARES = frozenset(
@@ -46,18 +48,17 @@ PASSES = WIDE_SHARES | {
 # Types whose training step was measured.
 STEPS = frozenset(
     {
-        "afmoe", "arcee", "bitnet", "codegen", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3", "dots1",
-        "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "gemma", "gemma2", "gemma3_text", "glm", "glm4",
-        "glm4_moe", "glm4_moe_lite", "glm4v_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "granitemoe",
-        "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hy_v3", "internlm3", "lfm2", "lfm2_moe",
-        "llama", "minicpm3", "minimax_m2", "ministral", "ministral3", "mistral", "mixtral", "nemotron", "olmo", "olmo2",
-        "olmo3", "olmoe", "opt", "persimmon", "phi", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe",
-        "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3",
-        "solar_open", "stablelm", "starcoder2", "youtu",
+        "afmoe", "arcee", "bitnet", "codegen", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3",
+        "dots1", "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "flex_olmo", "gemma", "gemma2", "gemma3_text",
+        "glm", "glm4", "glm4_moe", "glm4_moe_lite", "glm4v_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite",
+        "granitemoe", "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hy_v3", "hyperclovax",
+        "internlm3", "jais2", "laguna", "lfm2", "lfm2_moe", "lfm3", "llama", "mellum", "minicpm3", "minimax_m2",
+        "ministral", "ministral3", "mistral", "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe",
+        "opt", "persimmon", "phi", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3",
+        "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "solar_open", "stablelm",
+        "starcoder2", "youtu",
     }
 )  # fmt: skip
-# Older configs of Qwen's have no part of their own for the text.
-FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 
 def widths_of(model_type: str, float32: int) -> Widths:
@@ -71,6 +72,12 @@ def widths_of(model_type: str, float32: int) -> Widths:
         kept_scores=kept,
         left=LEFT.get(model_type, 0),
     )
+
+
+def unmeasured_recurrence(parts: Iterable[Component]) -> str:
+    """Why there is no estimate for layers with a recurrence; empty where none of the parts has one."""
+    recurrent = next((part for part in parts if keeps(part, "recurrence")), None)
+    return f"{recurrent.word} layers need far more in plain torch than in their GPU kernels" if recurrent else ""
 
 
 def language_part(config: Config | None) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from weightscope.config import Config
 from weightscope.errors import NotImplementedByWeightscope, UsageError
 from weightscope.families.declaration import Declaration, declare
 
-# What makes a method the one that it is.
+# Keys that say which method it is: no setting changes them.
 FIXED = ("quant_method", "format", "load_in_4bit", "load_in_8bit")
 SAID = ("quantization_config", "quantization", "compression_config")
 

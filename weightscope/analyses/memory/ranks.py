@@ -17,7 +17,7 @@ from weightscope.analyses.memory.kept import Kept
 from weightscope.brief import plural
 from weightscope.components.base import Component
 from weightscope.errors import UsageError
-from weightscope.roles import Role, Section
+from weightscope.roles import SENSES, Role
 
 # Every rank has these whole.
 WHOLE = frozenset(
@@ -29,7 +29,6 @@ WHOLE = frozenset(
 KEYS = frozenset({Role.K_PROJ, Role.V_PROJ})
 # What is beside the layers of the language model: the first stage has it, but for the head and the last norm.
 LAST = frozenset({Role.LM_HEAD, Role.FINAL_NORM})
-APART = frozenset({Section.VISION, Section.AUDIO, Section.PROJECTOR})
 
 
 class Ranks(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +106,7 @@ def stages_of(
 def _here(group: Group, here: range, place: int, stages: int, *, tied: bool) -> float:
     """Which part of a group lies in the stage."""
     first, last = place == 0, place == stages - 1
-    if (counts := group.layer_place) is not None and group.section not in APART:
+    if (counts := group.layer_place) is not None and group.section not in SENSES:
         numbers = group.ranges[counts]
         return sum(number in here for number in numbers) / max(len(numbers), 1)
     if LAST & set(group.roles):

@@ -43,7 +43,7 @@ SHARED_VALUES: Mapping[str, str] = {
     **dict.fromkeys(("IQ4_NL", "IQ4_XS"), "Q5_K"),
 }
 VALUES: Mapping[str, str] = {"Q2_K": "Q3_K", "IQ3_M": "Q4_K", "Q3_K_L": "Q5_K"}
-# Three of a kind: in the first sixteenth of the layers, where `gets_more_bits` is true, and in the others.
+# Three types: in the first sixteenth of the layers, where `gets_more_bits` is true, and in the others.
 ByPlace = tuple[str, str, str]
 
 
@@ -76,10 +76,10 @@ NO_MATRIX: Mapping[str, tuple[str, str]] = {
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a model the rules ask: its layers, the queries that share a key in the first, the experts of a layer.
+    """What the rules ask of a model: its layers, the queries that share a key in the first one, the experts of a layer.
 
-    `is_70b` is what llama.cpp calls some models of 80 layers. `tied` models have no head of their own. With a `matrix`
-    of importance some rules differ.
+    `is_70b` is what llama.cpp calls some models of 80 layers. `tied` models have no head of their own. Some rules
+    differ with an importance `matrix`.
     """
 
     layers: int
@@ -92,7 +92,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What a matrix is, of how many dimensions, and the which of how many `layers` it is."""
+    """What kind of matrix it is, how many dimensions it has, and in which of how many `layers` it is."""
 
     kind: Kind
     dims: int
@@ -122,7 +122,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chosen(file_type: str, usual: str, place: Place, row: int, sizes: Sizes) -> str:
-    """The block type of a matrix, of which a row may be no multiple; `usual` is the type of most of that file type."""
+    """The block type of a matrix, whether or not its rows are whole blocks; `usual` is what most of the file has."""
     if place.kind == "head" or (place.kind == "embedding" and sizes.tied):
         return _head(file_type, usual, row, sizes)
     if file_type == "MXFP4_MOE":

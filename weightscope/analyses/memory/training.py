@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from weightscope.analyses.groups import Group
-from weightscope.analyses.memory.backward import Computing, StepActivations, step_activations
+from weightscope.analyses.memory.backward import Computing, StepActivations, step_activations, unmeasured
 from weightscope.analyses.memory.learning import learning
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained
@@ -27,6 +27,8 @@ from weightscope.storage.base import Kind
 TABLES = frozenset({Section.EMBEDDING, Section.HEAD})
 # What one would save is told for so many devices, where it is asked for one.
 USUAL_DEVICES = 8
+# The one change whose saving is of activations, which no size of the table holds.
+CHECKPOINTING = "activation checkpointing"
 # What the words of bitsandbytes' 4 bits begin with.
 FOUR_BITS = ("bitsandbytes, nf4", "bitsandbytes, fp4")
 
@@ -53,7 +55,7 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         change: what would be another.
         per_device: bytes that each device would hold then, without activations.
-        saved: how many bytes less each device needs; negative for more.
+        saved: how many bytes less each device needs, negative for more; with activation checkpointing, of activations.
     """
 
     change: str
@@ -138,6 +140,8 @@ def _activations(
     declaration, plan = subject.declaration, Plan.of(recipe.plan)
     if declaration is None:
         return None, "no family declares this model type"
+    if why := unmeasured(declaration):
+        return None, why
     whole = _whole(subject, loaded, plan)
     hits = hits_of(plan, whole, declaration, subject.inventory, subject.checkpoint, subject.tying)
     try:
@@ -272,7 +276,7 @@ def _savings(subject: Subject, loaded: Loading, model: _Model, recipe: Recipe, t
 def _recomputed(live: StepActivations | None, total: int) -> Iterator[Saving]:
     """Activation checkpointing, where it is known what it saves."""
     if live:
-        yield Saving(change="activation checkpointing", per_device=total, saved=live.kept - live.checkpointed)
+        yield Saving(change=CHECKPOINTING, per_device=total, saved=live.kept - live.checkpointed)
 
 
 def _with_adapters(subject: Subject, loaded: Loading, recipe: Recipe, total: int) -> Iterator[Saving]:

@@ -18,7 +18,7 @@ from weightscope.components.shared import LowRank
 from weightscope.components.state import PerSource
 from weightscope.components.walk import Slot, find, walk
 from weightscope.components.work import Work
-from weightscope.roles import Role, Section, section_of
+from weightscope.roles import SENSES, Role, Section, section_of
 from weightscope.storage.base import Kind, join
 
 # Tables that are looked up, and numbers that multiply element by element.
@@ -29,7 +29,6 @@ NO_PRODUCTS = frozenset(
         Role.TOKEN_TYPE_EMBEDDING, Role.D, Role.DT_BIAS,
     }
 )  # fmt: skip
-APART = frozenset({Section.VISION, Section.AUDIO, Section.PROJECTOR})
 KEYS = frozenset({Role.K_PROJ, Role.V_PROJ})
 # A part's template, and the numbers of the repeated parts that it is in.
 Place = tuple[str, tuple[Indices, ...]]
@@ -104,7 +103,7 @@ def token_work(
 
 
 def _prefix_in_gguf(loaded: Loading) -> str:
-    """What the names of the part that writes begin with in a GGUF file, which has no wrappers."""
+    """What the names of the decoder begin with in a GGUF file that has an encoder too; otherwise nothing."""
     decodes = any(group.template.startswith("dec.") for group in loaded.groups)
     return "dec" if decodes else ""
 
@@ -173,7 +172,7 @@ def _is_used(template: str, section: Section, roles: frozenset[Role], owner: Com
     """Whether a decode step uses it: not what sees, hears or reads a text, nor what makes keys of that."""
     if Role.LM_HEAD in roles:
         return True
-    if section in APART or (prefix and not template.startswith(f"{prefix}.")):
+    if section in SENSES or (prefix and not template.startswith(f"{prefix}.")):
         return False
     if owner is None or not KEYS & roles:
         return True
@@ -185,7 +184,7 @@ def _is_used(template: str, section: Section, roles: frozenset[Role], owner: Com
 def _mixing(component: Component, section: Section | None, count: int) -> Iterator[tuple[str, Work, int]]:
     """What each component mixes, with the component of the breakdown that it belongs to, and how many there are."""
     section = component.section or section
-    if component.auxiliary or section in APART:
+    if component.auxiliary or section in SENSES:
         return
     if isinstance(component, Repeat):
         count *= len(component.indices)

@@ -24,6 +24,14 @@ def other_base(subject: AdapterSubject) -> Iterator[Finding]:
     found = subject.fit
     if found is None:
         return
+    if subject.adapter.settings.replicates:
+        yield mismatch(
+            f"layer_replication repeats layers of {subject.base_name}, which is not implemented: its modules were not "
+            "checked against it",
+            "",
+            severity="warning",
+        )
+        return
     if found.absent and not (found.found or found.misfits or found.packed):
         names = weights_of(found.absent)
         yield mismatch(
@@ -149,7 +157,8 @@ def missing_modules(subject: AdapterSubject) -> Iterator[Finding]:
     # mlx-lm adapts the last layers alone.
     if base is None or not targets.told or adapter.settings.library != "peft" or not adapter.modules:
         return
-    if (subject.fit and subject.fit.misfits) or base.shares_blocks:
+    # Where layers are repeated, the adapter's numbers of layers are not the base's.
+    if adapter.settings.replicates or (subject.fit and subject.fit.misfits) or base.shares_blocks:
         return
     own = {weight.name for change in adapter.changes if (weight := base.find(change.weight))}
     kinds = {blank(name) for name in own}

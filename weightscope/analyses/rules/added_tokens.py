@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from weightscope.analyses.held.holdings import FLOATS
 from weightscope.analyses.rules.subject import Subject
 from weightscope.analyses.rules.vocabulary import added_ids
+from weightscope.checkpoint.dtypes import FLOATS
 from weightscope.checkpoint.values import load_numpy
 from weightscope.errors import CheckpointError
 from weightscope.findings import Finding

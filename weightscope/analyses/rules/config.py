@@ -9,7 +9,7 @@ from weightscope.analyses.rules.padding import pads
 from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.embedding import Embedding
-from weightscope.components.runnable import Runnable
+from weightscope.components.runnable import runnable_in
 from weightscope.components.walk import find
 from weightscope.config import Config, read_config
 from weightscope.errors import ConfigError
@@ -108,7 +108,7 @@ def ending_ids(subject: Subject) -> list[int]:
 
 def _generates(subject: Subject) -> bool:
     """Whether the model writes a text token by token, with a head over the vocabulary."""
-    runnable = next(find(subject.declaration.tree, Runnable), None) if subject.declaration else None
+    runnable = runnable_in(subject.declaration.tree) if subject.declaration else None
     return runnable is not None and runnable.writer is not None and subject.tying.evidence != "not-applicable"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
 
 from weightscope.analyses.rules.prefixes import adapter_weights
 from weightscope.analyses.rules.quantization import leftovers
@@ -11,9 +10,6 @@ from weightscope.analyses.rules.subject import Subject, listed, some
 from weightscope.findings import Finding
 from weightscope.ranges import summed, template_of
 from weightscope.roles import Role, Section
-
-if TYPE_CHECKING:
-    from weightscope.analyses.rules.numbered import Miscount
 
 # Names that share this much are held to be meant alike; more kinds of them than this are not compared.
 NEAR, MOST_NAMESAKES = 0.85, 300
@@ -25,7 +21,7 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
         return
     partly = any(group.auxiliary for group in subject.inventory.groups)
     left_out: list[str] = []
-    counts = _miscounts(subject)
+    counts = subject.miscounts
     near = near_namesakes(subject)
     yield from (count.finding for count in counts)
     for slot, absent in subject.inventory.missing:
@@ -59,20 +55,11 @@ def missing_tensors(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _miscounts(subject: Subject) -> list[Miscount]:
-    if not (subject.inventory.missing or subject.inventory.unrecognized):
-        return []
-    # Few checkpoints need it, and none is to wait for its import.
-    from weightscope.analyses.rules.numbered import miscounts
-
-    return miscounts(subject)
-
-
 def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
     """`unexpected-tensor`, a warning: loaders ignore such tensors."""
     if subject.declaration is None or subject.declaration.part or not subject.inventory.recognized:
         return
-    beyond = {name for count in _miscounts(subject) for name in count.beyond} | {*adapter_weights(subject)}
+    beyond = {name for count in subject.miscounts for name in count.beyond} | {*adapter_weights(subject)}
     if renaming := subject.checkpoint.renaming:
         beyond |= {*renaming.superseded}
     names = [name for name in subject.inventory.unrecognized if name not in beyond]
@@ -81,6 +68,11 @@ def unexpected_tensors(subject: Subject) -> Iterator[Finding]:
 
         beside = {*leftovers(subject)}
         names = [name for name in names if name not in beside and not is_activation(name)]
+    if names:
+        from weightscope.analyses.rules.caches import cache_scales
+
+        scales = cache_scales(subject)
+        names = [name for name in names if name not in scales]
     titles = summed(names)
     if titles:
         yield Finding(

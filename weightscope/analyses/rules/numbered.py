@@ -13,6 +13,7 @@ from weightscope.analyses.rules.truths import declared_with, value_of
 from weightscope.brief import plural
 from weightscope.components.base import Indices
 from weightscope.components.walk import Slot
+from weightscope.config_values import value_at
 from weightscope.families.declaration import Declaration
 from weightscope.findings import Finding
 from weightscope.ranges import Title, expand, fill, summed, template_of
@@ -83,7 +84,7 @@ class Miscount(NamedTuple):
 def miscounts(subject: Subject) -> list[Miscount]:
     """Rows of which whole modules at the end are missing, or where more lie than the config says."""
     declaration, inventory = subject.declaration, subject.inventory
-    if declaration is None or not subject.complete or not (inventory.missing or inventory.unrecognized):
+    if declaration is None or not subject.complete:
         return []
     absent = {name for _, names in inventory.missing for name in names}
     found = []
@@ -158,14 +159,11 @@ def _saying(data: Mapping[str, object], said: int, outer: str = "") -> Iterator[
 
 def _resized(data: Mapping[str, object], key: str, said: int, found: int) -> dict[str, list[object]]:
     """Lists beside a key that have an entry for each layer, as long as there are layers."""
-    *outer, _ = key.split(".")
-    part: object = data
-    for name in outer:
-        part = part[name] if isinstance(part, dict) else None
-    lists = part.items() if isinstance(part, dict) else ()
-    prefix = "".join(f"{name}." for name in outer)
+    outer, dot, _ = key.rpartition(".")
+    part = value_at(data, outer) if outer else data
+    lists = part.items() if isinstance(part, Mapping) else ()
     return {
-        f"{prefix}{name}": [*value, *value[-1:] * found][:found]
+        f"{outer}{dot}{name}": [*value, *value[-1:] * found][:found]
         for name, value in lists
         if isinstance(value, list) and len(value) == said
     }

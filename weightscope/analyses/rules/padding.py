@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightscope.config import Config
+from weightscope.config import FLAT, Config
 
 # Of transformers' classes; torch refuses a padding_idx beyond the rows with an AssertionError.
 _NAMES = """
@@ -21,8 +21,6 @@ _NAMES = """
     starcoder2 vaultgemma whisper xlm-roberta youtu zamba zamba2
     """
 PADDED = frozenset(_NAMES.split())
-# Published with the keys of the language model at the top level.
-FLAT = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text"}
 
 
 def pads(config: Config) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from weightscope.analyses.rules.subject import Subject
+from weightscope.config_values import value_at
 from weightscope.findings import Finding
 
 ABSENT = object()
@@ -16,9 +17,9 @@ def contradicting_names(subject: Subject) -> Iterator[Finding]:
         return
     data = subject.config.data
     for key, others in sorted(subject.declaration.config.read.overruled.items()):
-        value = _value(data, key)
+        value = value_at(data, key, ABSENT)
         for other in others:
-            said = _value(data, other)
+            said = value_at(data, other, ABSENT)
             if value is ABSENT or said is ABSENT or said == value:
                 continue
             yield Finding(
@@ -29,11 +30,3 @@ def contradicting_names(subject: Subject) -> Iterator[Finding]:
                 config=(key, other),
                 hint="remove the name whose value is wrong",
             )
-
-
-def _value(data: Mapping[str, object], dotted: str) -> object:
-    """What the file has under that path."""
-    found: object = data
-    for key in dotted.split("."):
-        found = found.get(key, ABSENT) if isinstance(found, Mapping) else ABSENT
-    return found

@@ -18,6 +18,7 @@ from weightscope.families.declaration import Declaration
 
 if TYPE_CHECKING:
     from weightscope.analyses.held.holdings import Holdings
+    from weightscope.analyses.rules.numbered import Miscount
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -56,6 +57,16 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         from weightscope.analyses.held.holdings import take_holdings
 
         return take_holdings(self.checkpoint, self.declaration, without_head=self.tying.tied)
+
+    @cached_property
+    def miscounts(self) -> list[Miscount]:
+        """Layers and experts of which the config gives another number than there are."""
+        if not (self.inventory.missing or self.inventory.unrecognized):
+            return []
+        # Few checkpoints need it, and none is to wait for its import.
+        from weightscope.analyses.rules.numbered import miscounts
+
+        return miscounts(self)
 
 
 def listed(titles: Sequence[str], most: int = 3) -> str:

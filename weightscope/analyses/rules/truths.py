@@ -13,6 +13,7 @@ from weightscope.analyses.rules.subject import Subject
 from weightscope.components.base import Component
 from weightscope.components.walk import Slot, find, walk
 from weightscope.config import FAULTS, Config, Nullable
+from weightscope.config_values import value_at
 from weightscope.errors import WeightscopeError
 from weightscope.families.declaration import Declaration
 
@@ -66,11 +67,8 @@ def likely_hint(subject: Subject, wrong: list[Wrong]) -> str:
 
 
 def _one(truth: Truth) -> str:
-    return f"{truth.key} = {truth.value:,}{_said(truth)}"
-
-
-def _said(truth: Truth) -> str:
-    return ", which config.json leaves out" if truth.said is None else f", but config.json says {truth.said:,}"
+    said = "which config.json leaves out" if truth.said is None else f"but config.json says {truth.said:,}"
+    return f"{truth.key} = {truth.value:,}, {said}"
 
 
 def _likely_truths(subject: Subject, wrong: list[Wrong]) -> list[tuple[Truth, ...]]:
@@ -173,18 +171,12 @@ def _divisors(number: int) -> list[int]:
 
 
 def _is_given(config: Config, key: str) -> bool:
-    value: object = config.data
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value is not None
+    return value_at(config.data, key) is not None
 
 
 def value_of(declaration: Declaration, key: str) -> int | None:
     """The number that a config gives, or its class's default; None of anything else."""
-    config = declaration.config
-    value: object = config.data
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+    value = value_at(declaration.config.data, key)
     if value is None and "." not in key:
         default = declaration.family.defaults.get(key)
         value = default.default if isinstance(default, Nullable) else default

@@ -58,10 +58,8 @@ def unread_keys(subject: Subject) -> Iterator[Finding]:
         if key in data and not is_idle(data[key], neutral) and not _is_known(key, data[key], declaration)
     ]  # fmt: skip
     if keys:
-        said, these = (
-            ", ".join(f"{key} {data[key]!r:.40}" for key in keys),
-            "this key" if len(keys) == 1 else "these keys",
-        )
+        said = ", ".join(f"{key} {data[key]!r:.40}" for key in keys)
+        these = "this key" if len(keys) == 1 else "these keys"
         yield Finding(
             code="config-invalid",
             severity="info",

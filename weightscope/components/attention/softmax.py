@@ -135,12 +135,12 @@ class Attention(Component, frozen=True, kw_only=True):
     def saves(self, step: Step) -> int:
         from weightscope.components.attention.kept import saved
 
-        return self.entering(step) + saved(self, step)
+        return self.saves_input(step) + saved(self, step)
 
-    def entering(self, step: Step) -> int:
+    def saves_input(self, step: Step) -> int:
         from weightscope.components.attention.kept import INPUTS
 
-        return step.entering(self, *INPUTS)
+        return step.input_of(self, *INPUTS)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         from weightscope.components.attention.kept import moments

@@ -27,15 +27,15 @@ def saved(mixture: MixtureOfExperts, step: Step) -> int | None:
     if step.trains(mixture, Role.ROUTER):
         router += step.widths.router * int(mixture.width)
     gated = int(mixture.width) if mixture.shared_gate and step.flows else 0
-    # Shared experts and the router keep what enters the mixture, once.
-    once = min(mixture.shared.entering(step) if mixture.shared else 0, entering(mixture, step))
-    return entering(mixture, step) + int(mixture.chosen) * (given + each) + router + shared - once + gated
+    # Of what the shared experts keep, the input is counted once, with the router's.
+    apart = shared - (mixture.shared.saves_input(step) if mixture.shared else 0)
+    return saved_input(mixture, step) + int(mixture.chosen) * (given + each) + router + apart + gated
 
 
-def entering(mixture: MixtureOfExperts, step: Step) -> int:
+def saved_input(mixture: MixtureOfExperts, step: Step) -> int:
     """Elements that shared experts and the router keep of what enters, as it is."""
-    shared = mixture.shared.entering(step) if mixture.shared else 0
-    return max(shared, 0 if step.widths.router else step.entering(mixture, Role.ROUTER))
+    shared = mixture.shared.saves_input(step) if mixture.shared else 0
+    return max(shared, 0 if step.widths.router else step.input_of(mixture, Role.ROUTER))
 
 
 def _of_experts(mixture: MixtureOfExperts, step: Step) -> Step:
@@ -54,7 +54,7 @@ def moments(mixture: MixtureOfExperts, step: Step) -> tuple[Moment, ...]:
     entered = width + made * inner - (width + 2 * made * inner)
     # Shared experts without a gate mostly come last, so the backward pass goes through them first.
     last = None if mixture.shared_gate or step.shared_first else mixture.shared
-    freed = (last.saves(step) or 0) - last.entering(step) if last else 0
+    freed = (last.saves(step) or 0) - last.saves_input(step) if last else 0
     # What experts gave is free when the backward pass is within them.
     within = max(moment.elements for moment in mixture.expert.backward(of_experts)) - width
     # What they gave times its share, and the same in order or its gradient; where a share is wide, cast before.

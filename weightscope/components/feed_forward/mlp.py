@@ -107,11 +107,11 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         copies = SAVED.get(self.activation, 2) if step.leaves(self, Role.GATE_PROJ) else 0
         copies += 1 if step.leaves(self, Role.UP_PROJ) else 0
         norm = self.norm.saves(step.past(self)) if self.norm else 0
-        entering = self.entering(step) + step.adapting(self, Role.GATE_PROJ, Role.UP_PROJ)
-        return entering + copies * int(self.inner) + norm + self._product(step)
+        entering = step.kept_before(self, Role.GATE_PROJ, Role.UP_PROJ)
+        return entering + copies * int(self.inner) + norm + step.kept_before(self, Role.DOWN_PROJ)
 
-    def entering(self, step: Step) -> int:
-        return step.entering(self, Role.GATE_PROJ, Role.UP_PROJ)
+    def saves_input(self, step: Step) -> int:
+        return step.input_of(self, Role.GATE_PROJ, Role.UP_PROJ)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradients of the product, the activated gate and up, or of the product beside down_proj's.
@@ -119,7 +119,7 @@ class GatedMLP(Component, frozen=True, kw_only=True):
         What down_proj kept is free by then.
         """
         inner = int(self.inner)
-        product = self._product(step)
+        product = step.kept_before(self, Role.DOWN_PROJ)
         normed = self.norm.backward(step) if self.norm else ()
         made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
         return (
@@ -128,10 +128,6 @@ class GatedMLP(Component, frozen=True, kw_only=True):
             *_adapted(self, step, inner + product),
             *(Moment(elements=moment.elements - product) for moment in normed),
         )
-
-    def _product(self, step: Step) -> int:
-        """Elements that are kept of what enters down_proj."""
-        return step.entering(self, Role.DOWN_PROJ) + step.adapting(self, Role.DOWN_PROJ)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""
@@ -236,29 +232,24 @@ class MLP(Component, frozen=True, kw_only=True):
             return None
         reached = step.leaves(self, Role.UP_PROJ)
         return (
-            self.entering(step)
-            + step.adapting(self, Role.UP_PROJ)
+            step.kept_before(self, Role.UP_PROJ)
             + (int(self.inner) * (SAVED.get(self.activation, 2) - 1) if reached else 0)
-            + self._product(step)
+            + step.kept_before(self, Role.DOWN_PROJ)
         )
 
-    def entering(self, step: Step) -> int:
-        return step.entering(self, Role.UP_PROJ)
+    def saves_input(self, step: Step) -> int:
+        return step.input_of(self, Role.UP_PROJ)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradients of what the activation gave and took, or of the first beside down_proj's.
 
         What down_proj kept is free by then.
         """
-        inner, product = int(self.inner), self._product(step)
+        inner, product = int(self.inner), step.kept_before(self, Role.DOWN_PROJ)
         steps = Moment(elements=inner * GRADIENTS.get(self.activation, 2) - product)
         made = step.made(self, Role.DOWN_PROJ, inner * int(self.width))
         later = inner * (SAVED.get(self.activation, 2) - 1) + product
         return (steps, Moment(elements=inner, weight=made), *_adapted(self, step, later))
-
-    def _product(self, step: Step) -> int:
-        """Elements that are kept of what enters down_proj."""
-        return step.entering(self, Role.DOWN_PROJ) + step.adapting(self, Role.DOWN_PROJ)
 
     def keeps(self) -> tuple[State, ...]:
         """Nothing: it sees one token at a time."""

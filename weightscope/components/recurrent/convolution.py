@@ -80,18 +80,14 @@ class ShortConvolution(Component, frozen=True, kw_only=True):
     def saves(self, step: Step) -> int:
         """What enters, the three projections, what is convolved, what comes out, and what enters out_proj."""
         mixed = 5 * int(self.width) if step.leaves(self, *INPUTS, Role.CONVOLUTION) else 0
-        return self.entering(step) + step.adapting(self, *INPUTS) + mixed + self._product(step)
+        return step.kept_before(self, *INPUTS) + mixed + step.kept_before(self, Role.OUT_PROJ)
 
-    def entering(self, step: Step) -> int:
-        return step.entering(self, *INPUTS)
+    def saves_input(self, step: Step) -> int:
+        return step.input_of(self, *INPUTS)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradients of the product and of both that it is of; what out_proj kept is free by then."""
-        return (Moment(elements=3 * int(self.width) - self._product(step)),)
-
-    def _product(self, step: Step) -> int:
-        """Elements that are kept of what enters out_proj."""
-        return step.entering(self, Role.OUT_PROJ) + step.adapting(self, Role.OUT_PROJ)
+        return (Moment(elements=3 * int(self.width) - step.kept_before(self, Role.OUT_PROJ)),)
 
     def keeps(self) -> tuple[State, ...]:
         """The last inputs of each channel."""

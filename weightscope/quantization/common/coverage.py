@@ -70,8 +70,8 @@ def is_open(stored: Stored, module: str) -> bool:
 
 def oriented(stored: Stored) -> tuple[int, int]:
     """The outputs and inputs of a matrix, however it is stored."""
-    rows, columns = map(int, stored.shape)
-    return (columns, rows) if stored.transposed else (rows, columns)
+    rows, columns = stored.upright
+    return int(rows), int(columns)
 
 
 @runtime_checkable

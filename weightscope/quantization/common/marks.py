@@ -31,13 +31,14 @@ ANCHORED = (".indices", ".dense_weights", ".Qidxs")
 ANCHORS = (".W_q", ".dense_weights", ".trellis", ".Qidxs", ".centroids.weight", ".tables2")
 # Marks only where a weight is beside them: in some models these are parameters of their own.
 AMBIGUOUS = (".scale", ".zero", ".zeros")
+# Scales of cached keys and values, and of an attention over them.
+CACHES = frozenset({".k_scale", ".v_scale", ".q_scale", ".kv_scale", ".prob_output_scale"})
 # Scales of activations and caches: they say nothing of how a weight is stored.
 _ACTIVATIONS = (
     "input_scale input_zero_point input_global_scale output_scale output_zero_point activation_scale "
-    "k_scale v_scale q_scale kv_scale pre_quant_scale qscale_act input_activation_scale prob_output_scale "
-    "output_activation_scale"
+    "pre_quant_scale qscale_act input_activation_scale output_activation_scale"
 )
-ACTIVATIONS = frozenset(f".{leaf}" for leaf in _ACTIVATIONS.split())
+ACTIVATIONS = CACHES | {f".{leaf}" for leaf in _ACTIVATIONS.split()}
 # Scales, zero points, code books and records of a weight, below its module.
 _SIDES = (
     "weight_scale weight_scale_inv weight_scale_2 weight_scales weight_global_scale weight_zero_point weight_shape "
