@@ -38,6 +38,16 @@ def test_table(run: Any) -> None:
     assert run("explain", "fixtures/llama", "model.layers.1.self_attn.k_proj.weight") == (0, K_PROJ, "")
 
 
+def test_a_cap_of_a_router_and_gates_by_softplus(saved: Callable[[str], Path], run: Any) -> None:
+    model = str(saved("laguna-heads-elements"))
+    _, routed, _ = run("explain", model, "model.layers.0.mlp.gate.weight")
+    assert "s = sigmoid(cap(router·x, 0.5)): the top 2 of 5 experts, with weights that sum to 1" in " ".join(
+        routed.split()
+    )
+    _, gated, _ = run("explain", model, "model.layers.0.self_attn.g_proj.weight")
+    assert "softplus(attention_gate·x) multiplies the heads" in gated
+
+
 def test_json(run: Any) -> None:
     status, out, _ = run(
         "explain", "fixtures/deepseek-v3", "model.layers.2.mlp.experts.3.up_proj.weight", "--format", "json"

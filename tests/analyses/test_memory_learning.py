@@ -100,6 +100,8 @@ def prepared(model: Any, plan: str, precision: str) -> Any:
         ("gpt_neox", f"lora:r={RANK},targets=all-linear", "bfloat16"),
         ("minicpm3", f"lora:r={RANK},targets=all-linear", "mixed"),
         ("qwen3_moe", f"lora:r={RANK},targets=q_proj,v_proj", "bfloat16"),
+        ("laguna", f"lora:r={RANK},targets=q_proj,g_proj", "bfloat16"),
+        ("lfm3", f"lora:r={RANK},targets=all-linear", "bfloat16"),
         ("granitemoeshared", "attention", "float32"),
         ("cohere", f"lora:r={RANK},targets=q_proj,v_proj", "bfloat16"),
         ("llava", "projector", "bfloat16"),

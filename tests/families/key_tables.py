@@ -66,6 +66,10 @@ REFUSED: dict[tuple[str, str], str] = {
     ("afmoe", "n_group"): "Arcee's code routes by groups with it; transformers ignores it",
     ("longcat_flash", "rope_parameters.partial_rotary_factor"): HALF,
     ("youtu", "rope_parameters.partial_rotary_factor"): HALF,
+    ("mistral4", "rope_parameters.partial_rotary_factor"): HALF,
+    ("mistral4", "head_dim"): HALF,
+    ("axk1", "rope_parameters.partial_rotary_factor"): HALF,
+    ("bailing_hybrid", "rope_parameters.partial_rotary_factor"): HALF,
     ("solar_open", "partial_rotary_factor"): HALF,
     ("solar_open", "rope_parameters.partial_rotary_factor"): HALF,
     ("deepseek_v32", "is_causal"): "as glm_moe_dsa",
@@ -260,6 +264,16 @@ DELIBERATE |= {
         "partial_rotary_factor", "rope_theta", "swa_rope_theta",
     )
 }  # fmt: skip
+# transformers builds these, and fails when an image comes; none comes here.
+DELIBERATE |= {
+    ("exaone4_5", "vision_config.num_heads"): "heads that share no keys",
+    ("exaone4_5", "vision_config.num_key_value_heads"): "as num_heads",
+    ("exaone4_5", "vision_config.patch_size"): "windows that hold no square of patches",
+    ("exaone4_5", "vision_config.spatial_merge_size"): "as patch_size",
+    ("exaone4_5", "vision_config.window_size"): "as patch_size",
+    ("exaone4_5", "text_config.num_attention_heads"): "more heads than a tiny model is wide, each without an element",
+    ("lighton_ocr", "is_causal"): "no published model has it; transformers hands it to the language model's attention",
+}
 LLAVAS = ("llava", "llava_next", "llava_onevision", "video_llava", "vipllava")
 REFUSED |= {
     (llava, "vision_config.num_hidden_layers"): "no image can be read from a layer that is not there"

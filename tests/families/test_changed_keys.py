@@ -40,6 +40,17 @@ AGREES: list[tuple[str, str, str, Any]] = [
     ("nemotron_h", "saved", "mamba_dt_min", 0.3),
     ("clip_vision_model", "saved", "is_causal", True),
     ("clip_vision_model", "saved", "is_causal", False),
+    ("granite_swa-thetas-biases", "saved", "layer_rope_theta", [0, 1e4, 1e2, 0]),
+    ("laguna", "saved", "num_local_experts", 4),
+    ("laguna", "saved", "moe_router_logit_softcapping", -0.5),
+    ("flint", "saved", "num_local_experts", 4),
+    ("mellum", "saved", "num_experts", 4),
+    ("bailing_hybrid", "saved", "n_group", 2),
+    ("bailing_hybrid", "saved", "norm_topk_prob", False),
+    ("bailing_hybrid", "saved", "n_shared_experts", 2),
+    ("bailing_hybrid", "saved", "num_attention_heads", 5),
+    ("bailing_hybrid", "saved", "short_conv_kernel_size", 3),
+    ("bailing_hybrid", "saved", "tie_word_embeddings", True),
 ]
 REFUSED: list[tuple[str, str, Any, str]] = [
     ("granite", "logits_scaling", 0, "'logits_scaling' is 0"),
@@ -50,6 +61,8 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("deepseek_v2-biases-yarn", "rope_parameters", HALF, "DeepSeek-V2 with a partial_rotary_factor below 1"),
     ("falcon-grouped-untied", "num_kv_heads", 0, "'num_kv_heads' is 0"),
     ("gemma4_text-mixture", "top_k_experts", 0, "'top_k_experts' is 0"),
+    ("bailing_hybrid-listed-unbounded", "rope_parameters", HALF, "Ling 3.0 with a partial_rotary_factor below 1"),
+    ("mistral4", "head_dim", 8, "Mistral Small 4 with a head_dim or partial_rotary_factor"),
     ("qwen2_moe", "layer_types", ["sliding_attention"] * 3, "use_sliding_window false"),
 ]
 

@@ -377,3 +377,46 @@ def test_ernie_4_5_ahead_as_published() -> None:
         "model.mtp_block.0.mlp.up_proj.weight": (52, 24),
         "model.mtp_block.0.mlp.down_proj.weight": (24, 52),
     }
+
+
+def test_axk1_as_published(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Without corrections, and with a norm in dense layers that transformers ignores: its comments and patterns say so.
+
+    transformers takes corrections of 0 then.
+    """
+    tensors = {
+        name: t for name, t in load_file(saved("axk1") / "model.safetensors").items() if "correction" not in name
+    }
+    extra = "model.layers.0.post_mlp_layernorm.weight"
+    assert extra not in tensors
+    save_file(tensors | {extra: torch.rand(24)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "config.json").write_bytes((saved("axk1") / "config.json").read_bytes())
+    oracle = AutoModelForCausalLM.from_pretrained(tmp_path)
+    for layer in oracle.model.layers[1:]:
+        layer.mlp.gate.e_score_correction_bias.zero_()
+    model = weightscope.open(tmp_path)
+    assert model.summary().tensors.unrecognized == ()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    with torch.no_grad():
+        oracle.config._experts_implementation = "eager"
+        expected = oracle(torch.tensor([TOKENS])).logits[0]
+    torch.testing.assert_close(
+        model.forward(TOKENS).logits, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
+    )
+
+
+def test_mellum_ahead_as_published(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Names that transformers' conversion mapping of `MtpModel` gives for Mellum's layout; the layer is a mixture."""
+    tensors = load_file(saved("mellum") / "model.safetensors")
+    first = {name.replace("model.layers.0.", ""): t for name, t in tensors.items() if "model.layers.0." in name}
+    assert "mlp.experts.0.gate_proj.weight" in first
+    ahead = {f"mtp.layers.0.{name}": tensor.clone() for name, tensor in first.items()}
+    ahead |= {f"mtp.{name}.weight": torch.rand(24) for name in ("norm", "pre_fc_norm_embedding", "pre_fc_norm_hidden")}
+    ahead["mtp.fc.weight"] = torch.rand(24, 48)
+    save_file(tensors | ahead, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((saved("mellum") / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_nextn_predict_layers": 1}))
+    model = weightscope.open(tmp_path)
+    assert model.summary().tensors.unrecognized == ()
+    assert [finding for finding in model.check() if finding.severity != "info"] == []
+    assert model.parameters.auxiliary == sum(tensor.numel() for tensor in ahead.values())

@@ -48,14 +48,15 @@ PASSES = WIDE_SHARES | {
 # Types whose training step was measured.
 STEPS = frozenset(
     {
-        "afmoe", "arcee", "bitnet", "codegen", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3", "dots1",
-        "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "gemma", "gemma2", "gemma3_text", "glm", "glm4",
-        "glm4_moe", "glm4_moe_lite", "glm4v_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite", "granitemoe",
-        "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hy_v3", "internlm3", "lfm2", "lfm2_moe",
-        "llama", "minicpm3", "minimax_m2", "ministral", "ministral3", "mistral", "mixtral", "nemotron", "olmo", "olmo2",
-        "olmo3", "olmoe", "opt", "persimmon", "phi", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe",
-        "qwen2_vl_text", "qwen3", "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3",
-        "solar_open", "stablelm", "starcoder2", "youtu",
+        "afmoe", "arcee", "bitnet", "codegen", "cohere", "cohere2", "cwm", "deepseek_v2", "deepseek_v3",
+        "dots1", "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "flex_olmo", "gemma", "gemma2", "gemma3_text",
+        "glm", "glm4", "glm4_moe", "glm4_moe_lite", "glm4v_text", "gpt2", "gpt_neo", "gpt_neox", "gptj", "granite",
+        "granitemoe", "granitemoeshared", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "hy_v3", "hyperclovax",
+        "internlm3", "jais2", "laguna", "lfm2", "lfm2_moe", "lfm3", "llama", "mellum", "minicpm3", "minimax_m2",
+        "ministral", "ministral3", "mistral", "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe",
+        "opt", "persimmon", "phi", "phi3", "phimoe", "qwen2", "qwen2_5_vl_text", "qwen2_moe", "qwen2_vl_text", "qwen3",
+        "qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_text", "seed_oss", "smollm3", "solar_open", "stablelm",
+        "starcoder2", "youtu",
     }
 )  # fmt: skip
 

@@ -42,8 +42,8 @@ def _mixing(attention: Attention, step: Step) -> Iterator[int]:
         # Values are a part of what was made at once, and keep all of it.
         yield queries + keys
     if attention.gated and not attention.gates_heads:
-        # The gate of each element; that of a whole head is small.
-        yield mixed
+        # The gate of each element; that of a whole head is small. Softplus also keeps what entered, in float32.
+        yield mixed * (1 if attention.gate == "sigmoid" else 1 + step.widths.float32)
     for norm, size in ((attention.norms.query, queries), (attention.norms.key, keys)):
         if norm is not None:
             one = norm.norm if isinstance(norm, NumberedNorms) else norm
@@ -68,6 +68,9 @@ def _leaving(attention: Attention, step: Step) -> int:
         kept += attention.out_norm.saves(step.past(attention)) - shared
     # Queries that were put together lie in another order, and what the heads put out is copied back.
     copied = _is_put_together(attention) or attention.placing.turned_part(int(attention.heads.size)) is not None
+    if copied and attention.gated:
+        # What gates multiply is that copy.
+        kept += int(attention.heads.count * attention.heads.value_size)
     if copied or attention.gated or attention.out_norm or step.widths.scores:
         kept += step.input_of(attention, Role.O_PROJ)
     return kept

@@ -149,7 +149,8 @@ class LatentAttention(Component, frozen=True, kw_only=True):
             return None
         heads, plain, turned, values = map(int, (self.heads, self.nope, self.rope_dim, self.v_dim))
         down, up = (Role.Q_A_PROJ, Role.KV_A_PROJ), (Role.Q_B_PROJ, Role.KV_B_PROJ)
-        inner = sum(step.input_of(self, role) for role in up) + step.adapting(self, Role.Q_PROJ, *down, *up)
+        inner = sum(step.input_of(self, role) for role in up)
+        inner += step.adapting(self, Role.Q_PROJ, Role.ATTENTION_GATE, *down, *up)
         # What the heads put out is kept in the kernel's order, and for o_proj in its own.
         leaving = step.kept_before(self, Role.O_PROJ)
         if not step.past(self).flows:
@@ -158,10 +159,13 @@ class LatentAttention(Component, frozen=True, kw_only=True):
         norms = sum(child.saves(latent) or 0 for child in self.children())
         # Queries and keys are put together of what both projections make, of which values are a part.
         mixing = 2 * heads * (plain + turned) + heads * (plain + values) + heads * values
+        if self.gate:
+            # What is multiplied by the gates, in its own order.
+            mixing += heads * values
         return self.saves_input(step) + inner + norms + mixing + leaving
 
     def saves_input(self, step: Step) -> int:
-        return step.input_of(self, Role.Q_PROJ, Role.Q_A_PROJ, Role.KV_A_PROJ)
+        return step.input_of(self, Role.Q_PROJ, Role.Q_A_PROJ, Role.KV_A_PROJ, Role.ATTENTION_GATE)
 
     def backward(self, step: Step) -> tuple[Moment, ...]:
         """The gradients of queries while they are turned back, or of what the heads put out beside o_proj's."""

@@ -132,7 +132,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         return more_than_there_are(self.chosen, self.choices)
 
     def equation(self, x: str = "x") -> str:
-        score = f"{self.routing.score}(router·{x})"
+        score = self.routing.words(f"router·{x}")
         seen = f"latent_down_proj·{x}" if self.latent else x
         expert = f"expert(weight·{seen})" if self.routing.early else f"weight·expert({seen})"
         chosen = f"the top {int(self.chosen)} of {int(self.choices)} by {score}"
@@ -150,7 +150,7 @@ class MixtureOfExperts(Component, frozen=True, kw_only=True):
         chosen = self.by_token.equation() if self.by_token else chosen
         weights = " that sum to 1" * self.routing.normalize
         return {
-            Role.ROUTER: f"s = {self.routing.score}(router·x): {chosen}, with weights{weights}",
+            Role.ROUTER: f"s = {self.routing.words('router·x')}: {chosen}, with weights{weights}",
             Role.ROUTER_BIAS: "s + router_bias selects the experts; their weights come from s alone",
             Role.SHARED_GATE: "sigmoid(shared_gate·x) scales the output of the shared experts",
             Role.LATENT_DOWN_PROJ: f"the input of the experts is latent_down_proj·x, of size {int(self.latent or 0)}",

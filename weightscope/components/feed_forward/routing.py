@@ -34,6 +34,10 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     added: float = 1e-20
     cap: float = 0.0
 
+    def words(self, logits: str) -> str:
+        """The score as part of an equation."""
+        return f"{self.score}(cap({logits}, {self.cap:g}))" if self.cap else f"{self.score}({logits})"
+
     def choose(
         self, logits: torch.Tensor, correction: torch.Tensor | None, count: int
     ) -> tuple[torch.Tensor, torch.Tensor]:

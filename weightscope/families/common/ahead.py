@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from weightscope.components.base import Component, Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.embedding import Embedding, Head
+from weightscope.components.norm import Norm
 from weightscope.components.prediction.next_tokens import NextTokens
 from weightscope.components.projection import Projection
 from weightscope.config import Config
 from weightscope.families.common.norms import rms_norms
 from weightscope.roles import Role, Section
+from weightscope.sizes import Size
 from weightscope.storage.base import join
 
 
@@ -59,6 +63,19 @@ def parts_ahead(config: Config, prefix: str, block: Block) -> tuple[Component, .
         Repeat(name=join(prefix, name), indices=numbers, child=part, section=Section.MTP, auxiliary=True)
         for name, part in parts.items()
     )
+
+
+def joint_ahead(
+    norm: Callable[[str, Role, Size], Norm], width: Size, block: Block, count: int
+) -> tuple[NextTokens, ...]:
+    """Qwen's: `count` blocks after one matrix, if there are any; embedding and head are those of the main model."""
+    parts = (
+        norm("pre_fc_norm_embedding", Role.EMBEDDING_NORM, width),
+        norm("pre_fc_norm_hidden", Role.NORM, width),
+        Repeat(name="layers", indices=range(count), child=block),
+        norm("norm", Role.FINAL_NORM, width),
+    )
+    return (NextTokens(name="mtp", joined="fc", width=width, parts=parts),) if count else ()
 
 
 def _count(config: Config) -> int:

@@ -63,6 +63,14 @@ def latent_attention(
     )
 
 
+def turns_in_part(config: Config, rope: Rope, model: str) -> str:
+    """Why there is no forward pass of a `partial_rotary_factor` below 1; empty where all that may turn does.
+
+    The classes make fewer angles then than there are pairs.
+    """
+    return "" if rope.dim == config["qk_rope_head_dim"] else f"{model} with a partial_rotary_factor below 1"
+
+
 def _indexer(config: Config, rope: Rope) -> Indexer:
     return Indexer(
         name="indexer",

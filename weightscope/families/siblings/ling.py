@@ -12,6 +12,7 @@ from weightscope.families.common.mixtures import STACK
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.siblings.deepseek import grouped_sigmoid
 from weightscope.roles import Role
+from weightscope.sizes import Size
 from weightscope.storage.linear import Linear
 from weightscope.storage.pieces import Pieces
 from weightscope.storage.plain import Plain
@@ -43,8 +44,7 @@ LAYOUTS = {
 
 def ling_delta(config: Config, layout: Layout) -> KimiDelta:
     """Kimi's delta attention with a matrix for each gate, and fading that may have a bound."""
-    own, head_dim = config["linear_head_dim"], config["head_dim"]
-    size = head_dim if own is None else own
+    size = _own(config, "linear_head_dim", "head_dim")
     names = {
         "q_proj": Role.Q_PROJ,
         "k_proj": Role.K_PROJ,
@@ -64,9 +64,9 @@ def ling_delta(config: Config, layout: Layout) -> KimiDelta:
             Plain("", Role.A_LOG, leaf=f"{layout.forget}A_log"),
         ),
         width=config["hidden_size"],
-        heads=config["num_attention_heads"],
+        heads=_own(config, "linear_num_heads", "num_attention_heads"),
         head_dim=size,
-        kernel=config["short_conv_kernel_size"],
+        kernel=_own(config, "linear_conv_kernel_dim", "short_conv_kernel_size"),
         activation=config["hidden_act"],
         norm=GatedRMSNorm(name="o_norm", size=size, eps=config["rms_norm_eps"], activation="sigmoid"),
         direct=True,
@@ -80,11 +80,16 @@ def ling_mixture(config: Config, layout: Layout) -> MixtureOfExperts:
     return MixtureOfExperts(
         name="mlp",
         width=config["hidden_size"],
-        experts=config["num_experts"],
-        chosen=config["num_experts_per_token"],
+        experts=config["num_local_experts"],
+        chosen=config["num_experts_per_tok"],
         expert=gated_mlp(config, "", inner=inner),
         routing=grouped_sigmoid(config),
-        shared=gated_mlp(config, "shared_experts", inner=inner * config["num_shared_experts"]),
+        shared=gated_mlp(config, "shared_experts", inner=inner * config["n_shared_experts"]),
         correction=layout.correction,
         stacked=STACK if layout.joined else None,
     )
+
+
+def _own(config: Config, key: str, usual: str) -> Size:
+    """What the class saves under a name of its delta attention's own, or the usual key where that is absent."""
+    return config[usual] if config[key] is None else config[key]  # type: ignore[no-any-return]

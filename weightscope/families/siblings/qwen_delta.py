@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weightscope.components.attention import Attention
-from weightscope.components.base import Repeat
 from weightscope.components.decoder import Block
 from weightscope.components.norm import RMSNorm
 from weightscope.components.prediction.next_tokens import NextTokens
@@ -17,6 +16,7 @@ from weightscope.components.recurrent.gated_delta import GatedDeltaNet
 from weightscope.components.recurrent.gated_norm import GatedRMSNorm
 from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, Dims, rms_norms, rotary, visible
+from weightscope.families.common.ahead import joint_ahead
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.parts import four_projections, head_norms, self_attention
 from weightscope.roles import Role
@@ -101,11 +101,4 @@ def delta_net(config: Config, projections: tuple[Linear, ...] = APART, *, by_mlx
 
 def qwen_ahead(config: Config, block: Block) -> tuple[NextTokens, ...]:
     """`mtp_num_hidden_layers` blocks that predict tokens further ahead, if there are any."""
-    count, width, norm = config["mtp_num_hidden_layers"] or 0, config["hidden_size"], delta_norms(config)
-    parts = (
-        norm("pre_fc_norm_embedding", Role.EMBEDDING_NORM, width),
-        norm("pre_fc_norm_hidden", Role.NORM, width),
-        Repeat(name="layers", indices=range(count), child=block),
-        norm("norm", Role.FINAL_NORM, width),
-    )
-    return (NextTokens(name="mtp", joined="fc", width=width, parts=parts),) if count else ()
+    return joint_ahead(delta_norms(config), config["hidden_size"], block, config["mtp_num_hidden_layers"] or 0)

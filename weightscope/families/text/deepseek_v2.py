@@ -8,7 +8,13 @@ from weightscope.families.common.mixtures import ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
+from weightscope.families.siblings.deepseek import (
+    DEEPSEEK,
+    deepseek_mixture,
+    first_dense,
+    latent_attention,
+    turns_in_part,
+)
 from weightscope.roles import Role
 
 DEEPSEEK_V2 = DEEPSEEK | {
@@ -52,5 +58,5 @@ def deepseek_v2(config: Config, root: str) -> CausalLM:
         # DeepSeek's code normalizes with norm_topk_prob, transformers does not; no published model asks for it.
         refused=not_computed(config, "DeepSeek-V2", {"norm_topk_prob": (False, None)})
         or ("" if method in METHODS else f"DeepSeek-V2 with topk_method {method!r:.60}")
-        or ("" if rope.dim == config["qk_rope_head_dim"] else "DeepSeek-V2 with a partial_rotary_factor below 1"),
+        or turns_in_part(config, rope, "DeepSeek-V2"),
     )

@@ -7,7 +7,13 @@ from weightscope.families.common.ahead import numbered_ahead
 from weightscope.families.common.mixtures import LATENT_ROOTS, spelling
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import DEEPSEEK, deepseek_mixture, first_dense, latent_attention
+from weightscope.families.siblings.deepseek import (
+    DEEPSEEK,
+    deepseek_mixture,
+    first_dense,
+    latent_attention,
+    turns_in_part,
+)
 from weightscope.roles import Role
 
 GLM4_MOE_LITE = DEEPSEEK | {
@@ -28,7 +34,6 @@ for absent in ("first_k_dense_replace", "moe_layer_freq"):
 def glm4_moe_lite(config: Config, root: str) -> CausalLM:
     """DeepSeek-V3 whose first layer is dense, unless `mlp_layer_types` says otherwise."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
-    # Of a share of what turns the class makes fewer angles than there are pairs.
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
     attention = latent_attention(config, rope, root=root)
     mixed = deepseek_mixture(config, stacked=stacked)
@@ -40,5 +45,5 @@ def glm4_moe_lite(config: Config, root: str) -> CausalLM:
     ahead = pre_norm_block(norm, width, attention=attention, feed_forward=mixed)
     final_norm = norm("norm", Role.FINAL_NORM, width)
     extras = numbered_ahead(config, prefix, ahead)
-    refused = "" if rope.dim == config["qk_rope_head_dim"] else "GLM-4.7-Flash with a partial_rotary_factor below 1"
+    refused = turns_in_part(config, rope, "GLM-4.7-Flash")
     return causal_lm(config, prefix, layer, final_norm=final_norm, extras=extras, refused=refused)

@@ -70,11 +70,11 @@ def _decoder(config: Config, root: str, feed_forward: Component) -> CausalLM:
 
 
 def _ropes(config: Config, s: Dims) -> list[Rope | None]:
-    """The rotation of each layer; a theta of 0 is none."""
+    """The rotation of each layer; a theta of 0 is none. Of a longer list the class reads the first."""
     if (thetas := config["layer_rope_theta"]) is None:
         return [rotary(config, s.head_dim)] * s.depth
-    if len(thetas) != s.depth or not all(isinstance(theta, int | float) and theta >= 0 for theta in thetas):
+    if len(thetas) < s.depth or not all(isinstance(theta, int | float) and theta >= 0 for theta in thetas):
         raise config.error(f"layer_rope_theta does not give a theta to each of {s.depth:,} layers")
     scaling = config["rope_scaling"] or config["rope_parameters"] or {}
-    each = ({**scaling, "rope_theta": theta} if theta else None for theta in thetas)
+    each = ({**scaling, "rope_theta": theta} if theta else None for theta in thetas[: s.depth])
     return [rotary(config, s.head_dim, settings=settings) if settings else None for settings in each]

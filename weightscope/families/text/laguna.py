@@ -50,7 +50,7 @@ def laguna(config: Config, root: str) -> CausalLM:
         expert=gated_mlp(config, "", inner=config["moe_intermediate_size"]),
         routing=Routing(
             score="sigmoid",
-            cap=float(config["moe_router_logit_softcapping"]),
+            cap=max(0.0, float(config["moe_router_logit_softcapping"])),
             scale=float(config["moe_routed_scaling_factor"]),
         ),
         shared=gated_mlp(config, names[0], inner=config["shared_expert_intermediate_size"]),

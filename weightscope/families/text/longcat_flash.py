@@ -13,7 +13,7 @@ from weightscope.families.common.mixtures import LATENT_ROOTS, STACKED, spelling
 from weightscope.families.common.parts import gated_mlp
 from weightscope.families.common.refusals import not_computed
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import latent_attention
+from weightscope.families.siblings.deepseek import latent_attention, turns_in_part
 from weightscope.families.siblings.longcat import agree, longcat_mixture
 from weightscope.roles import Role
 
@@ -60,7 +60,7 @@ def longcat_flash(config: Config, root: str) -> CausalLM:
     refused = not_computed(config, "LongCat-Flash", COMPUTED)
     if config["head_dim"] != config["qk_rope_head_dim"]:
         refused = "LongCat-Flash with a head_dim other than qk_rope_head_dim"
-    elif rope.dim != config["qk_rope_head_dim"]:
-        refused = "LongCat-Flash with a partial_rotary_factor below 1"
+    else:
+        refused = turns_in_part(config, rope, "LongCat-Flash") or refused
     final_norm = norm("norm", Role.FINAL_NORM, width)
     return causal_lm(config, prefix, lambda _: block, depth=layers, final_norm=final_norm, refused=refused)

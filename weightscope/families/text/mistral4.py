@@ -22,6 +22,7 @@ MISTRAL4 = DEEPSEEK | {
     "num_attention_heads": 32, "n_shared_experts": 1, "n_routed_experts": 128, "routed_scaling_factor": 1.0,
     "kv_lora_rank": 256, "q_lora_rank": Nullable(int, 1024), "qk_nope_head_dim": 64, "n_group": Nullable(int, 1),
     "topk_group": Nullable(int, 1), "num_experts_per_tok": 4, "first_k_dense_replace": Nullable(int, 0),
+    "head_dim": Nullable(int),
     "max_position_embeddings": 1048576, "rope_parameters": Nullable(dict, YARN, fills=True),
 }  # fmt: skip
 # Published with experts stacked, as transformers 5 holds them in memory.
@@ -35,9 +36,13 @@ for absent in ("moe_layer_freq", "num_nextn_predict_layers"):
 def mistral4(config: Config, root: str) -> CausalLM:
     """Queries beyond the context before extension are made larger, as Ministral 3's are."""
     (prefix, stacked), width, norm = spelling(root), config["hidden_size"], rms_norms(config["rms_norm_eps"])
-    # The class gives the share of a head that turns, which `qk_rope_head_dim` says already.
-    settings = {**(config["rope_scaling"] or config["rope_parameters"]), "partial_rotary_factor": None}
-    rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"], settings=settings)
+    turning = config["qk_rope_head_dim"]
+    whole = config["qk_nope_head_dim"] + turning
+    # A share of a head turns: usually what `qk_rope_head_dim` is of it.
+    settings = {"partial_rotary_factor": turning / max(whole, 1)} | (
+        config["rope_scaling"] or config["rope_parameters"]
+    )
+    rope = rotary(config, config["head_dim"] or whole, interleaved=config["rope_interleave"], settings=settings)
     share = rope.scaling.get("llama_4_scaling_beta")
     late = Temperature(share=float(share), every=rope.scaling.before) if share else None
     attention = latent_attention(config, rope, root=root, temperature=late)
@@ -53,5 +58,10 @@ def mistral4(config: Config, root: str) -> CausalLM:
     def layer(i: int) -> Block:
         return pre_norm_block(norm, width, attention=attention, feed_forward=mixed if mixes[i] else dense)
 
-    refused = "" if rope.scaling.kind == "yarn" and share is not None else "Mistral Small 4 without YaRN's settings"
+    refused = ""
+    if rope.scaling.kind != "yarn" or share is None:
+        refused = "Mistral Small 4 without YaRN's settings"
+    elif rope.dim != turning:
+        # The class makes another number of angles than there are pairs.
+        refused = "Mistral Small 4 with a head_dim or partial_rotary_factor that is not qk_rope_head_dim's"
     return causal_lm(config, prefix, layer, final_norm=norm("norm", Role.FINAL_NORM, width), refused=refused)

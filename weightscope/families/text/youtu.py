@@ -5,7 +5,7 @@ from weightscope.config import Config, Nullable
 from weightscope.families.common import ROTARY, causal_lm, rms_norms, rotary
 from weightscope.families.common.parts import gated_mlp, pre_norm_block
 from weightscope.families.registry import family
-from weightscope.families.siblings.deepseek import latent_attention
+from weightscope.families.siblings.deepseek import latent_attention, turns_in_part
 from weightscope.roles import Role
 
 YOUTU = ROTARY | {
@@ -23,6 +23,6 @@ def youtu(config: Config, root: str) -> CausalLM:
     rope = rotary(config, config["qk_rope_head_dim"], interleaved=config["rope_interleave"])
     attention = latent_attention(config, rope)
     block = pre_norm_block(norm, width, attention=attention, feed_forward=gated_mlp(config, "mlp"))
-    refused = "" if rope.dim == config["qk_rope_head_dim"] else "Youtu-LLM with a partial_rotary_factor below 1"
+    refused = turns_in_part(config, rope, "Youtu-LLM")
     final_norm = norm("norm", Role.FINAL_NORM, width)
     return causal_lm(config, root, lambda _: block, final_norm=final_norm, refused=refused)
