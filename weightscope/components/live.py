@@ -6,12 +6,15 @@ import msgspec
 
 
 class Widths(msgspec.Struct, frozen=True, kw_only=True):
-    """How many elements of the computation's type one element takes.
+    """How many elements of the computation's type one element takes, and how many copies of some live at once.
 
-    That is of float32, of the experts' shares, and of what enters a router (0: the same as enters the experts).
-    `scores` are how many copies of a score live at once where they are materialized, and `kept_scores` while
-    the rest of the layer computes; both are 0 where a kernel keeps none.
-    `left` are how many vectors of the model's width the first half of a layer leaves alive while the second computes.
+    Attributes:
+        float32: one element of float32.
+        shares: one of what an expert gives, times its share.
+        router: one of what enters a router; 0 where that is what enters the experts.
+        scores: copies of a score at once where no kernel makes attention; else 0.
+        kept_scores: of them those that stay while the rest of the layer computes.
+        left: vectors of the model's width that the first half of a layer leaves while the second one computes.
     """
 
     float32: int = 1
@@ -30,12 +33,17 @@ class Mask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment of a pass: elements of each token that goes through, of each that is seen, and of each pair of the two.
+    """A moment of a pass, in elements of the computation's type.
 
-    `seen` and `pairs` are there where scores are materialized. Of the pairs' `shares` stay while the rest of the layer
-    computes, and beside all each different `mask`. Elements of each token that are in `stays` stay through the pass.
-    Where a batch has one sequence, those for `several` are not there; nor those for texts `beyond` so many tokens,
-    where no more go through at once.
+    Attributes:
+        elements: of each token that goes through.
+        seen: of each token that is seen, where scores are materialized.
+        pairs: of each pair of the two, where scores are materialized.
+        shares: of `pairs` those that stay while the rest of the layer computes.
+        mask: what stays of each pair through the pass, once for all moments with an equal one.
+        stays: of each token, what stays through the pass.
+        several: the moment is there only where a batch has several sequences.
+        beyond: the moment is there only where more than so many tokens go through at once.
     """
 
     elements: int

@@ -27,14 +27,18 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 0
 
 
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """The weights of a layer that are trained, each a component and its role, and the ranks of adapters beside others.
+# A component, and the role of one of its weights.
+Weight = tuple[Component, "Role"]
 
-    `whole`: all of them are trained, none has an adapter.
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """The weights of a layer that are trained, and the ranks of the adapters beside others.
+
+    `whole` says that all weights are trained, and none has an adapter.
     """
 
-    weights: frozenset[tuple[Component, Role]] = frozenset()
-    ranks: Mapping[tuple[Component, Role], int] = {}
+    weights: frozenset[Weight] = frozenset()
+    ranks: Mapping[Weight, int] = {}
     whole: bool = False
 
 
@@ -44,10 +48,14 @@ ALL, NOTHING = Learned(whole=True), Learned()
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """How a training step goes through a component.
 
-    `flows` says whether the gradient of what enters is needed, because something before it is trained. An element of an
-    adapter takes `adapter` of the computation's. Matrices that are not trained are made plain, one at a time, where
-    they are `quantized`. In some mixtures shared experts compute before the others (`shared_first`). Each token sees
-    `seen`, where scores are kept.
+    Attributes:
+        widths: what elements take of the computation's.
+        learned: what is trained of the layer that the component is in.
+        flows: whether the gradient of what enters is needed, because something before it is trained.
+        adapter: how many elements of the computation's type one of an adapter takes.
+        quantized: matrices that are not trained are quantized, and made plain one at a time.
+        shared_first: the shared experts of a mixture compute before the others.
+        seen: how many tokens each token sees, where scores are kept.
     """
 
     widths: Widths
@@ -71,14 +79,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return self.flows or self.trains(component, *roles) or self.rank(component, roles) > 0
 
     def reaches(self, component: Component) -> bool:
-        """Whether a weight of it, or of a part of it, is trained or has an adapter."""
+        """Whether a weight of the component or of its children is trained or has an adapter."""
         if self.learned.whole:
             return True
         owners = {owner for owner, _ in (*self.learned.weights, *self.learned.ranks)}
         return bool(owners) and any(part in owners for part in find(component, Component))
 
     def past(self, component: Component) -> Step:
-        """The same after a component."""
+        """The step as it leaves a component: the gradient flows if something in it is trained."""
         return self if self.flows or not self.reaches(component) else replace(self, flows=True)
 
     def input_of(self, component: Component, *roles: Role) -> int:

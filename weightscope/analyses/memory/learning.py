@@ -12,7 +12,7 @@ from weightscope.analyses.training.grammar import Plan
 from weightscope.analyses.training.matrices import Matrix
 from weightscope.analyses.training.parts import APART, FULL
 from weightscope.components.base import Component
-from weightscope.components.step import ALL, NOTHING, Learned
+from weightscope.components.step import ALL, NOTHING, Learned, Weight
 from weightscope.components.walk import Slot, walk
 from weightscope.errors import NotImplementedByWeightscope
 from weightscope.roles import Role, Section
@@ -28,13 +28,13 @@ ADAPTED = frozenset(
 TABLES = frozenset({Section.EMBEDDING, Section.HEAD})
 # Stands for the number of a layer, for what is in none.
 ENDS = -1
-Weight = tuple[Component, Role]
 
 
 class Learning(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan trains: of each layer by its number, of embeddings and head, and whether of what comes before them.
+    """What a plan trains: of each layer by its number, and of embeddings and head (`ends`).
 
-    That is what sees or hears.
+    `senses` says whether it trains something that sees or hears, which comes before them. `rest` is what it trains of
+    layers without an entry.
     """
 
     layers: Mapping[int, Learned]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from weightscope.analyses.groups import Group
 from weightscope.analyses.memory.backward import Computing, StepActivations, step_activations, unmeasured
-from weightscope.analyses.memory.learning import learning
+from weightscope.analyses.memory.learning import TABLES, learning
 from weightscope.analyses.memory.loading import Loading
 from weightscope.analyses.memory.optimizers import OPTIMIZERS, PRECISIONS, Recipe, Trained
 from weightscope.analyses.memory.state import Sizing
@@ -24,7 +24,6 @@ from weightscope.findings import Finding
 from weightscope.roles import Section
 from weightscope.storage.base import Kind
 
-TABLES = frozenset({Section.EMBEDDING, Section.HEAD})
 # What one would save is told for so many devices, where it is asked for one.
 USUAL_DEVICES = 8
 # The one change whose saving is of activations, which no size of the table holds.
