@@ -87,4 +87,5 @@ def _by_slabs(x: torch.Tensor, matrix: torch.Tensor) -> bool:
 
 def _slab_rows(columns: int) -> int:
     """A power of 2: kernels take rows in such numbers, so no sum is in another order than in one product of all."""
-    return 1 << max(SLAB // max(columns, 1), 1).bit_length() - 1
+    most = max(SLAB // max(columns, 1), 1)
+    return 1 << (most.bit_length() - 1)

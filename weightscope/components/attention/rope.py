@@ -121,12 +121,6 @@ def turned(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor], *, inte
 
     cos, sin = rotation
     half = cos.shape[-1]
-    moving, rest = x[..., : 2 * half], x[..., 2 * half :]
+    moving, rest = x[..., : 2 * half], (x[..., 2 * half :],) if x.shape[-1] > 2 * half else ()
     a, b = (moving[..., 0::2], moving[..., 1::2]) if interleaved else (moving[..., :half], moving[..., half:])
-    out = torch.empty(x.shape, dtype=torch.result_type(x, cos), device=x.device)
-    # Written where they belong: new memory for each step would cost more than the steps.
-    torch.mul(a, cos, out=out[..., :half]).sub_(b * sin)
-    torch.mul(b, cos, out=out[..., half : 2 * half]).add_(a * sin)
-    if rest.shape[-1]:
-        out[..., 2 * half :] = rest
-    return out
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, *rest), dim=-1)
