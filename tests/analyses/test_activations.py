@@ -38,7 +38,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama-wide-attention": ("Llama", LLAMA | {"intermediate_size": 256}),
     "llama-large-vocabulary": (
         "Llama",
-        LLAMA | {"vocab_size": 300_000, "hidden_size": 64, "tie_word_embeddings": True},
+        LLAMA | {"vocab_size": 100_000, "hidden_size": 64, "intermediate_size": 128, "tie_word_embeddings": True},
     ),
     "gpt_neox": ("GPTNeoX", {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}),
     "qwen3_moe-small-experts": (
