@@ -78,7 +78,7 @@ def against_transformers(model: Path, tokens: str, limit: float, rounds: int) ->
 def at_equal_weights(model: Path, rounds: int) -> list[Figure]:
     """The pass alone, float32 weights in memory on both sides."""
     figures = []
-    for count in (5, 200):
+    for count in (5, 512):
         # Differences are some hundredths: more rounds than of whole processes.
         command = [sys.executable, str(HERE / "held.py"), str(model), str(count), str(3 * rounds)]
         out = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True).stdout
