@@ -16,6 +16,8 @@ from weightscope.storage.base import Scope, Sizes, StorageItem, Stored, join
 if TYPE_CHECKING:
     import torch
 
+    from weightscope.components.state import State
+
 
 class Leftover(msgspec.Struct, frozen=True):
     """One tensor of a known shape, which need not be there."""
@@ -58,3 +60,7 @@ class Unused(Component, frozen=True, kw_only=True):
 
     def equation(self, x: str = "x") -> str:
         return f"not used: {x}"
+
+    def keeps(self) -> tuple[State, ...]:
+        """Nothing: it is not used."""
+        return ()
