@@ -65,7 +65,7 @@ RoleShare(role='token_embedding', tensors=1, parameters=6144, bytes=12288, infer
 Config(llama, 25 keys)
 Checkpoint(path='llama', folder=<LocalFolder>, location=<Location>, files=<4 items>, tensors=<30 items>, whole=True)
 LocalFolder('fixtures/llama')
-RMSNorm(name='norm', auxiliary=False, role='final_norm', size=24, eps=1e-06, offset=0, weighted=True, optional=False, leaf='weight')
+RMSNorm(name='norm', auxiliary=False, role='final_norm', size=24, eps=1e-06, offset=0, weighted=True, optional=False, leaf='weight', wide=False)
 """  # noqa: E501 - as they are shown
 
 
