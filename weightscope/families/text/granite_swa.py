@@ -3,18 +3,17 @@
 Sources: `GraniteSWAConfig`, `GraniteMoeSWAConfig` of transformers.
 """
 
-from weightscope.components.attention import Rope, Scores
+from weightscope.components.attention import Rope
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common import GRANITE, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common import GRANITE, Dims, rotary, visible
 from weightscope.families.common.layer_types import FULL, SLIDING, layer_types
 from weightscope.families.common.mixtures import STACK
-from weightscope.families.common.numbers import divisor, number
-from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
 from weightscope.families.siblings.granite import granite_mixture
-from weightscope.roles import Role
+from weightscope.families.siblings.granite_scaled import granite_attention, granite_block, granite_lm
 
 OWN = GRANITE | {
     "sliding_window": Nullable(int, 128), "layer_types": Nullable(list), "layer_rope_theta": Nullable(list),
@@ -41,32 +40,15 @@ def granitemoe_swa(config: Config, root: str) -> CausalLM:
 
 
 def _decoder(config: Config, root: str, feed_forward: Component) -> CausalLM:
-    s, norm, bias = Dims.of(config), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
+    s = Dims.of(config)
     kinds, ropes = layer_types(config, lambda i: SLIDING if i % 4 else FULL), _ropes(config, s)
 
     def layer(i: int) -> Block:
-        return Block(
-            input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
-            attention=self_attention(
-                s,
-                four_projections(qkv_bias=bias, o_bias=bias),
-                positions=ropes[i],
-                sees=visible(config, config["sliding_window"] if kinds[i] == SLIDING else None),
-                scores=Scores(scale=config["attention_multiplier"], sinks="sinks"),
-            ),
-            feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
-            feed_forward=feed_forward,
-            residual_scale=number(config, "residual_multiplier"),
-        )
+        sees = visible(config, config["sliding_window"] if kinds[i] == SLIDING else None)
+        attention = granite_attention(config, s, positions=ropes[i], sees=sees, sinks="sinks")
+        return granite_block(config, s, attention=attention, feed_forward=feed_forward)
 
-    return causal_lm(
-        config,
-        root,
-        layer,
-        embedding=token_embedding(config, scale=number(config, "embedding_multiplier")),
-        final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        output=Output(scale=1 / divisor(config, "logits_scaling")),
-    )
+    return granite_lm(config, root, s, layer)
 
 
 def _ropes(config: Config, s: Dims) -> list[Rope | None]:

@@ -1,18 +1,16 @@
 """Granite 4 (IBM 2025): Mamba-2 among attention, a shared MLP beside the mixture. Source: `GraniteMoeHybridConfig`."""
 
-from weightscope.components.attention import Scores
 from weightscope.components.base import Component
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common import GRANITE, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common import GRANITE, Dims, rotary, visible
 from weightscope.families.common.layer_types import FULL, LINEAR, MIXERS, layer_types
 from weightscope.families.common.mixtures import ROOTS, SWITCHED, spelling
-from weightscope.families.common.numbers import divisor, number
-from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
 from weightscope.families.siblings.granite import granite_mixture, granite_mlp
+from weightscope.families.siblings.granite_scaled import granite_attention, granite_block, granite_lm
 from weightscope.families.siblings.state_space import MAMBA2_HYBRID, gate_first, mamba2_mixer
-from weightscope.roles import Role
 
 GRANITEMOEHYBRID = GRANITE | MAMBA2_HYBRID | {
     "rms_norm_eps": 1e-6, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
@@ -24,15 +22,9 @@ GRANITEMOEHYBRID = GRANITE | MAMBA2_HYBRID | {
 @family("granitemoehybrid", roots=ROOTS, defaults=GRANITEMOEHYBRID, attribute_map={"layers_block_type": "layer_types"})
 def granitemoehybrid(config: Config, root: str) -> CausalLM:
     """A shared MLP in every layer, beside a mixture where there are experts; no positions unless they rotate."""
-    s, norm, (prefix, stacked) = Dims.of(config), rms_norms(config["rms_norm_eps"]), spelling(root)
-    bias, shared = config["attention_bias"], config["shared_intermediate_size"]
-    attention = self_attention(
-        s,
-        four_projections(qkv_bias=bias, o_bias=bias),
-        positions=rotary(config, s.head_dim) if config["position_embedding_type"] == "rope" else None,
-        sees=visible(config),
-        scores=Scores(scale=config["attention_multiplier"]),
-    )
+    s, (prefix, stacked), shared = Dims.of(config), spelling(root), config["shared_intermediate_size"]
+    rope = rotary(config, s.head_dim) if config["position_embedding_type"] == "rope" else None
+    attention = granite_attention(config, s, positions=rope, sees=visible(config))
     kinds, mamba = layer_types(config, lambda _: LINEAR, known=MIXERS), mamba2_mixer(config, norm=gate_first(config))
     if config["num_local_experts"]:
         mlp: Component = granite_mixture(config, shared, stacked=stacked)
@@ -41,19 +33,6 @@ def granitemoehybrid(config: Config, root: str) -> CausalLM:
         mlp = gated_mlp(config, "mlp", inner=shared) if root == SWITCHED else granite_mlp(config, shared)
 
     def layer(i: int) -> Block:
-        return Block(
-            input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
-            attention=attention if kinds[i] == FULL else mamba,
-            feed_forward_norm=norm("post_attention_layernorm", Role.POST_ATTENTION_NORM, s.width),
-            feed_forward=mlp,
-            residual_scale=number(config, "residual_multiplier"),
-        )
+        return granite_block(config, s, attention=attention if kinds[i] == FULL else mamba, feed_forward=mlp)
 
-    return causal_lm(
-        config,
-        prefix,
-        layer,
-        embedding=token_embedding(config, scale=number(config, "embedding_multiplier")),
-        final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        output=Output(scale=1 / divisor(config, "logits_scaling")),
-    )
+    return granite_lm(config, prefix, s, layer)

@@ -1,12 +1,12 @@
 """HyperCLOVA X SEED (NAVER 2025, arXiv 2404.01954): Granite with norms after each half. Source: `HyperCLOVAXConfig`."""
 
-from weightscope.components.attention import Scores
 from weightscope.components.decoder import Block, CausalLM
 from weightscope.config import Config, Nullable
-from weightscope.families.common import GRANITE, Dims, Output, causal_lm, rms_norms, rotary, token_embedding, visible
+from weightscope.families.common import GRANITE, Dims, Output, rms_norms, rotary, visible
 from weightscope.families.common.numbers import number
-from weightscope.families.common.parts import four_projections, gated_mlp, self_attention
+from weightscope.families.common.parts import gated_mlp
 from weightscope.families.registry import family
+from weightscope.families.siblings.granite_scaled import granite_attention, granite_lm
 from weightscope.roles import Role
 
 HYPERCLOVAX = GRANITE | {"attention_multiplier": Nullable(float), "use_post_norm": True}
@@ -15,28 +15,14 @@ HYPERCLOVAX = GRANITE | {"attention_multiplier": Nullable(float), "use_post_norm
 @family("hyperclovax", roots=("model", ""), defaults=HYPERCLOVAX)
 def hyperclovax(config: Config, root: str) -> CausalLM:
     """Logits are multiplied by `logits_scaling`, which divides Granite's."""
-    s, norm, bias = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"]), config["attention_bias"]
-    after = config["use_post_norm"]
+    s, norm, after = Dims.of(config, even=True), rms_norms(config["rms_norm_eps"]), config["use_post_norm"]
     block = Block(
         input_norm=norm("input_layernorm", Role.INPUT_NORM, s.width),
-        attention=self_attention(
-            s,
-            four_projections(qkv_bias=bias, o_bias=bias),
-            positions=rotary(config, s.head_dim),
-            sees=visible(config),
-            scores=Scores(scale=config["attention_multiplier"]),
-        ),
+        attention=granite_attention(config, s, positions=rotary(config, s.head_dim), sees=visible(config)),
         attention_out_norm=norm("post_norm1", Role.POST_ATTENTION_NORM, s.width) if after else None,
         feed_forward_norm=norm("post_attention_layernorm", Role.PRE_FEEDFORWARD_NORM, s.width),
         feed_forward=gated_mlp(config, "mlp", bias=config["mlp_bias"]),
         feed_forward_out_norm=norm("post_norm2", Role.POST_FEEDFORWARD_NORM, s.width) if after else None,
         residual_scale=number(config, "residual_multiplier"),
     )
-    return causal_lm(
-        config,
-        root,
-        lambda _: block,
-        embedding=token_embedding(config, scale=number(config, "embedding_multiplier")),
-        final_norm=norm("norm", Role.FINAL_NORM, s.width),
-        output=Output(scale=number(config, "logits_scaling")),
-    )
+    return granite_lm(config, root, s, lambda _: block, output=Output(scale=number(config, "logits_scaling")))
